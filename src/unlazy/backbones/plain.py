@@ -1,0 +1,86 @@
+"""What all plain ViTs share: one sequence [prefix, patches] and softmax attention over it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unlazy.backbones.base import Backbone, Call
+from unlazy.tokens import Site, Tokens
+
+QUERY_CHUNK = 256  # queries whose attention rows are held at once by CLS-less models
+
+
+class Projections(NamedTuple):
+    """Queries, keys and values as they enter the dot product, heads apart.
+
+    The logits are ``scale * q @ k^T``.
+    """
+
+    q: Float[Tensor, "B A T d"]
+    k: Float[Tensor, "B A T d"]
+    v: Float[Tensor, "B A T d"]
+    scale: float
+
+
+def received_attention(q: Tensor, k: Tensor, *, scale: float) -> Float[Tensor, "B A T"]:
+    """Attention that each key receives, mean over the queries; in chunks, never all pairs.
+
+    Sums to 1 over the keys.
+
+    >>> received_attention(torch.zeros(1, 1, 3, 2), torch.zeros(1, 1, 4, 2), scale=1.0).tolist()
+    [[[0.25, 0.25, 0.25, 0.25]]]
+    """
+    total = torch.zeros_like(k[..., 0], dtype=torch.float32)
+    for rows in q.split(QUERY_CHUNK, dim=2):
+        logits = (rows * scale) @ k.transpose(-2, -1)
+        total += logits.softmax(dim=-1, dtype=torch.float32).sum(dim=2)
+    return total / q.shape[2]
+
+
+def cls_attention(q: Tensor, k: Tensor, *, scale: float) -> Float[Tensor, "B A T"]:
+    """The attention row of the first query: one row, never all pairs."""
+    logits = (q[:, :, :1] * scale) @ k.transpose(-2, -1)
+    return logits.softmax(dim=-1, dtype=torch.float32)[:, :, 0]
+
+
+class PlainViT(Backbone):
+    """A ViT whose blocks keep one sequence of tokens and one grid."""
+
+    @abstractmethod
+    def projections(self, call: Call) -> Projections:
+        """q, k, v of the call of the module that ``locate(query(i))`` names."""
+
+    def split(self, tokens: Float[Tensor, "B T D"], call: Call) -> Tokens:
+        """Split a whole sequence of this model."""
+        facts = self.facts
+        return Tokens.split(
+            tokens,
+            self.grid(call.size),
+            num_prefix=facts.has_cls + facts.num_registers,
+            has_cls=facts.has_cls,
+        )
+
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Patches along the height and the width of an image of ``size`` pixels."""
+        return size[0] // self.facts.patch[0], size[1] // self.facts.patch[1]
+
+    def read_attention(self, site: Site, call: Call) -> Tokens:
+        """Query, key, value and attention sites."""
+        if "projections" not in call.memo:
+            call.memo["projections"] = self.projections(call)
+        found: Projections = call.memo["projections"]
+        if site.stream == "attention":
+            row = cls_attention if self.facts.has_cls else received_attention
+            return self.split(row(found.q, found.k, scale=found.scale).transpose(1, 2), call)
+        part = {"query": found.q, "key": found.k, "value": found.v}[site.stream]
+        return self.split(part.transpose(1, 2).flatten(2), call)
+
+    def mix(self, found: Projections) -> Float[Tensor, "B T D"]:
+        """softmax(scale q k^T) v with heads joined: for checks, holds all pairs."""
+        weights = (found.scale * found.q @ found.k.transpose(-2, -1)).softmax(dim=-1)
+        return (weights @ found.v).transpose(1, 2).flatten(2)

@@ -1,0 +1,1 @@
+"""Data sets: each returns a Sample per index."""
