@@ -1,0 +1,257 @@
+"""From picture to model input: views of pixels, boxes and masks; boxes and masks on the grid.
+
+Boxes are xyxy, half-open, in float pixels; sizes and grids are (H, W). Shape legend: k boxes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+from scipy import ndimage
+from torch import Tensor
+
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """What a model is shown, with boxes and mask moved along.
+
+    Attributes:
+        pixels: RGB.
+        boxes: in viewed pixels, clipped to the view; one per box given.
+        kept: which boxes still have an area; the others lie outside of the view.
+        mask: nonzero on the object.
+    """
+
+    pixels: UInt8[Tensor, "3 H W"]
+    boxes: Float[Tensor, "k 4"] | None = None
+    kept: Bool[Tensor, " k"] | None = None
+    mask: UInt8[Tensor, "H W"] | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """The region of the picture, xyxy in its pixels, that fills a view of ``size`` (H, W)."""
+
+    region: tuple[float, float, float, float]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class View:
+    """How a picture becomes a model input; pixels, boxes and mask go through the same window.
+
+    - ``crop``: scale, keeping the aspect, and cut out the centre. For a square ``size`` the short
+      side becomes ``resize`` pixels: ``View((224, 224), resize=256)`` is the usual ImageNet
+      evaluation. For any other size the picture just covers ``size`` times
+      ``resize / min(size)``, so that no view has an empty margin.
+    - ``squash``: scale to exactly ``size``.
+    - ``native``: keep aspect and resolution up to rounding each side to the nearest multiple;
+      ``size`` is not used. A multiple that ``longest`` forbids is rounded down.
+
+    Scaling is antialiased and reads only the region that is shown (with the margin of its filter),
+    so that very wide pictures cost no memory; the result is that of scaling the whole picture and
+    then cropping. Masks take the nearest pixel.
+
+    Attributes:
+        size: (H, W) of the view.
+        fit: one of the three above.
+        interpolation: filter for pixels.
+        multiple: (H, W) that each side must be a multiple of; the patch size of the model.
+        resize: ``crop`` only, the short side before the crop; by default ``min(size)``.
+        longest: ``native`` only, the most pixels that a side may have.
+    """
+
+    size: tuple[int, int]
+    fit: Literal["crop", "squash", "native"] = "crop"
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    multiple: tuple[int, int] = (1, 1)
+    resize: int | None = None
+    longest: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.fit not in ("crop", "squash", "native"):
+            raise ValueError(f"fit={self.fit!r}; use crop, squash or native")
+        if self.interpolation not in FILTERS:
+            raise ValueError(f"interpolation={self.interpolation!r}; use {' or '.join(FILTERS)}")
+        if min(*self.size, *self.multiple) < 1:
+            raise ValueError(f"size {self.size} and multiple {self.multiple} must be positive")
+        if self.fit != "native" and any(
+            s % m for s, m in zip(self.size, self.multiple, strict=True)
+        ):
+            raise ValueError(f"size {self.size} is no multiple of {self.multiple}; change either")
+        if self.resize is not None and (self.fit != "crop" or self.resize < min(self.size)):
+            raise ValueError(
+                f"resize={self.resize} with fit={self.fit!r} and size {self.size}; resize is for "
+                f"crop, and at least {min(self.size)}"
+            )
+        if self.longest is not None and (self.fit != "native" or self.longest < max(self.multiple)):
+            raise ValueError(
+                f"longest={self.longest} with fit={self.fit!r} and multiple {self.multiple}; "
+                f"longest is for native, and at least {max(self.multiple)}"
+            )
+
+    def window(self, size: tuple[int, int]) -> Window:
+        """The region of a picture of ``size`` (H, W) that is shown, and the view's size.
+
+        >>> View((10, 10)).window((20, 40))
+        Window(region=(10.0, 0.0, 30.0, 20.0), size=(10, 10))
+        """
+        height, width = size
+        if self.fit == "crop":
+            return self._centre(height, width)
+        if self.fit == "squash":
+            return Window((0.0, 0.0, float(width), float(height)), self.size)
+        scale = min(1.0, self.longest / max(size)) if self.longest else 1.0
+        rounded = []
+        for side, multiple in zip(size, self.multiple, strict=True):
+            times = max(1, int(side * scale / multiple + 0.5))
+            if self.longest:
+                times = min(times, self.longest // multiple)
+            rounded.append(times * multiple)
+        return Window((0.0, 0.0, float(width), float(height)), (rounded[0], rounded[1]))
+
+    def _centre(self, height: int, width: int) -> Window:
+        """Whole-pixel offsets in the scaled picture, as torchvision has them."""
+        rows, columns = self.size
+        short = self.resize or min(self.size)
+        cover = (rows * short / min(self.size), columns * short / min(self.size))
+        if cover[0] / height >= cover[1] / width:
+            scaled = (round(cover[0]), max(int(cover[0] * width / height), columns))
+        else:
+            scaled = (max(int(cover[1] * height / width), rows), round(cover[1]))
+        top, left = round((scaled[0] - rows) / 2), round((scaled[1] - columns) / 2)
+        y, x = height / scaled[0], width / scaled[1]  # picture pixels per scaled pixel
+        return Window((left * x, top * y, (left + columns) * x, (top + rows) * y), self.size)
+
+    def __call__(
+        self,
+        image: Image.Image,
+        boxes: np.ndarray | Float[Tensor, "k 4"] | None = None,
+        mask: np.ndarray | UInt8[Tensor, "h w"] | None = None,
+    ) -> Viewed:
+        """See a picture, with boxes and a mask in its pixels."""
+        if image.mode != "RGB":
+            raise ValueError(f"a picture of mode {image.mode}; use read_image, or convert('RGB')")
+        window = self.window((image.height, image.width))
+        pixels = np.array(_show(image, window, FILTERS[self.interpolation]))  # (H, W, 3)
+        moved, kept = (None, None) if boxes is None else _move(boxes, window)
+        shown = None
+        if mask is not None:
+            if tuple(mask.shape) != (image.height, image.width):
+                raise ValueError(
+                    f"mask of {tuple(mask.shape)} for a picture of {(image.height, image.width)}; "
+                    "both are (height, width)"
+                )
+            picture = Image.fromarray(np.asarray(mask).astype(np.uint8))
+            shown = torch.from_numpy(np.array(_show(picture, window, Image.Resampling.NEAREST)))
+        return Viewed(torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), moved, kept, shown)
+
+
+def _show(image: Image.Image, window: Window, resample: Image.Resampling) -> Image.Image:
+    left, top, right, bottom = window.region
+    region = (left, top, min(right, image.width), min(bottom, image.height))  # rounding errors
+    return image.resize((window.size[1], window.size[0]), resample, box=region)
+
+
+def _move(
+    boxes: np.ndarray | Float[Tensor, "k 4"], window: Window
+) -> tuple[Float[Tensor, "k 4"], Bool[Tensor, " k"]]:
+    old = torch.as_tensor(boxes, dtype=torch.float64)
+    if old.ndim != 2 or old.shape[1] != 4:
+        raise ValueError(f"boxes of shape {tuple(old.shape)}; use (k, 4), xyxy")
+    left, top, right, bottom = window.region
+    height, width = window.size
+    x = ((old[:, 0::2] - left) * (width / (right - left))).clamp(0, width)  # (k, 2)
+    y = ((old[:, 1::2] - top) * (height / (bottom - top))).clamp(0, height)
+    moved = torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], dim=1).float()
+    return moved, (moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])
+
+
+def box_to_grid(
+    boxes: Float[Tensor, "k 4"],
+    grid: tuple[int, int],
+    *,
+    size: tuple[int, int],
+    rule: Literal["overlap", "center"],
+) -> Bool[Tensor, "k H W"]:
+    """The patches that each box hits, on a grid over a view of ``size`` (H, W) pixels.
+
+    ``overlap``: patch and box share an area; ``center``: the patch's centre lies in the box. Both
+    are half-open: a box that ends where a patch begins does not hit it. An empty box hits none.
+
+    >>> box_to_grid(torch.tensor([[4.0, 0.0, 9.0, 4.0]]), (1, 3), size=(4, 12), rule="overlap")
+    tensor([[[False,  True,  True]]])
+    >>> box_to_grid(torch.tensor([[4.0, 0.0, 9.0, 4.0]]), (1, 3), size=(4, 12), rule="center")
+    tensor([[[False,  True, False]]])
+    """
+    if rule not in ("overlap", "center"):
+        raise ValueError(f"rule={rule!r}; use overlap or center")
+    hits = []
+    for axis in (0, 1):  # rows take y, columns take x
+        patch = size[axis] / grid[axis]
+        start = torch.arange(grid[axis], device=boxes.device, dtype=torch.float64) * patch
+        low, high = boxes[:, 1 - axis, None].double(), boxes[:, 3 - axis, None].double()  # (k, 1)
+        if rule == "overlap":
+            hit = (start < high) & (start + patch > low) & (low < high)
+        else:
+            hit = (start + patch / 2 >= low) & (start + patch / 2 < high)
+        hits.append(hit)
+    return hits[0][:, :, None] & hits[1][:, None, :]
+
+
+def mask_to_grid(
+    mask: UInt8[Tensor, "h w"], grid: tuple[int, int], *, share: float = 0.5
+) -> Bool[Tensor, "H W"]:
+    """The patches of which more than ``share`` of the pixels are nonzero in the mask.
+
+    >>> mask_to_grid(torch.tensor([[0, 1, 1, 1], [1, 0, 1, 0]], dtype=torch.uint8), (1, 2))
+    tensor([[False,  True]])
+    """
+    height, width = mask.shape
+    if height % grid[0] or width % grid[1]:
+        raise ValueError(
+            f"a mask of {height} x {width} pixels does not divide into a grid of "
+            f"{grid[0]} x {grid[1]}; view it with multiple=patch first"
+        )
+    cells = (mask != 0).view(grid[0], height // grid[0], grid[1], width // grid[1])
+    return cells.double().mean(dim=(1, 3)) > share
+
+
+def largest_component(chosen: Bool[Tensor, "H W"]) -> Bool[Tensor, "H W"]:
+    """The largest connected part of a map; the first in reading order among equals.
+
+    Cells connect to their four neighbours, not diagonally. An empty map stays empty.
+
+    >>> largest_component(torch.tensor([[True, False, True], [False, True, True]])).int()
+    tensor([[0, 0, 1],
+            [0, 1, 1]], dtype=torch.int32)
+    """
+    parts, count = cast(tuple[np.ndarray, int], ndimage.label(chosen.cpu().numpy()))
+    if count == 0:
+        return chosen.clone()
+    largest = 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+    return torch.from_numpy(parts == largest).to(chosen.device)
+
+
+def component_box(chosen: Bool[Tensor, "H W"], patch: tuple[int, int]) -> Float[Tensor, "4"]:
+    """The tight box, in pixels, of a map's chosen patches; ``patch`` is (height, width) of one.
+
+    Raises:
+        ValueError: no patch is chosen.
+
+    >>> component_box(torch.tensor([[False, True, True], [False, False, False]]), (16, 16))
+    tensor([16.,  0., 48., 16.])
+    """
+    rows, columns = torch.where(chosen)
+    if len(rows) == 0:
+        raise ValueError("an empty map has no box; check chosen.any() first")
+    left, right = columns.min() * patch[1], (columns.max() + 1) * patch[1]
+    top, bottom = rows.min() * patch[0], (rows.max() + 1) * patch[0]
+    return torch.stack([left, top, right, bottom]).float()
