@@ -47,10 +47,9 @@ class Window:
 class View:
     """How a picture becomes a model input; pixels, boxes and mask go through the same window.
 
-    - ``crop``: scale, keeping the aspect, and cut out the centre. For a square ``size`` the short
-      side becomes ``resize`` pixels: ``View((224, 224), resize=256)`` is the usual ImageNet
-      evaluation. For any other size the picture just covers ``size`` times
-      ``resize / min(size)``, so that no view has an empty margin.
+    - ``crop``: scale, keeping the aspect, until the picture just covers ``size`` times
+      ``resize / min(size)``; cut out the centre. For a square ``size`` the short side becomes
+      ``resize`` pixels: ``View((224, 224), resize=256)`` is the usual ImageNet evaluation.
     - ``squash``: scale to exactly ``size``.
     - ``native``: keep aspect and resolution up to rounding each side to the nearest multiple;
       ``size`` is not used. A multiple that ``longest`` forbids is rounded down.
@@ -79,7 +78,7 @@ class View:
         if self.fit not in ("crop", "squash", "native"):
             raise ValueError(f"fit={self.fit!r}; use crop, squash or native")
         if self.interpolation not in FILTERS:
-            raise ValueError(f"interpolation={self.interpolation!r}; use {' or '.join(FILTERS)}")
+            raise ValueError(f"interpolation={self.interpolation!r}; use bicubic or bilinear")
         if min(*self.size, *self.multiple) < 1:
             raise ValueError(f"size {self.size} and multiple {self.multiple} must be positive")
         if self.fit != "native" and any(
@@ -109,13 +108,12 @@ class View:
         if self.fit == "squash":
             return Window((0.0, 0.0, float(width), float(height)), self.size)
         scale = min(1.0, self.longest / max(size)) if self.longest else 1.0
-        rounded = []
-        for side, multiple in zip(size, self.multiple, strict=True):
-            times = max(1, int(side * scale / multiple + 0.5))
-            if self.longest:
-                times = min(times, self.longest // multiple)
-            rounded.append(times * multiple)
-        return Window((0.0, 0.0, float(width), float(height)), (rounded[0], rounded[1]))
+        most = self.longest or max(size) + max(self.multiple)
+        rows, columns = (
+            min(max(1, int(side * scale / multiple + 0.5)), most // multiple) * multiple
+            for side, multiple in zip(size, self.multiple, strict=True)
+        )
+        return Window((0.0, 0.0, float(width), float(height)), (rows, columns))
 
     def _centre(self, height: int, width: int) -> Window:
         """Whole-pixel offsets in the scaled picture, as torchvision has them."""
@@ -144,11 +142,9 @@ class View:
         moved, kept = (None, None) if boxes is None else _move(boxes, window)
         shown = None
         if mask is not None:
-            if tuple(mask.shape) != (image.height, image.width):
-                raise ValueError(
-                    f"mask of {tuple(mask.shape)} for a picture of {(image.height, image.width)}; "
-                    "both are (height, width)"
-                )
+            height_width = (image.height, image.width)
+            if tuple(mask.shape) != height_width:
+                raise ValueError(f"mask {tuple(mask.shape)} for a picture {height_width}; (H, W)")
             picture = Image.fromarray(np.asarray(mask).astype(np.uint8))
             shown = torch.from_numpy(np.array(_show(picture, window, Image.Resampling.NEAREST)))
         return Viewed(torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), moved, kept, shown)

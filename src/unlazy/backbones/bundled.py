@@ -1,0 +1,74 @@
+"""Models that are trained here: those shipped with the package, and the runs of users."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from unlazy.backbones.base import Backbone
+from unlazy.catalog import UnknownName, suggest
+
+FOLDER = resources.files("unlazy") / "bundled"
+
+
+def names() -> dict[str, list[str]]:
+    """Shipped models."""
+    found = [path.name[: -len(".json")] for path in FOLDER.iterdir() if path.name.endswith(".json")]
+    return {"bundled, trained on Tiny ImageNet": sorted(found)}
+
+
+def card(name: str) -> dict[str, Any]:
+    """Data, recipe, results, date and command of a shipped model.
+
+    Raises:
+        UnknownName: no such model.
+    """
+    path = FOLDER / f"{name}.json"
+    if not path.is_file():
+        known = [each for group in names().values() for each in group]
+        raise UnknownName(f"no bundled model is called {name!r}; {suggest(name, known)}")
+    return json.loads(path.read_text())
+
+
+def load(name: str, *, weights: Any = "pretrained", size: int | None = None) -> Backbone:
+    """A shipped model; ``weights`` as in ``catalog.load_backbone``, ``size`` is not needed."""
+    found = card(name)
+    if weights != "pretrained":
+        return _build(found["recipe"], name=f"bundled:{name}", weights=weights)
+    with resources.as_file(FOLDER / f"{name}.safetensors") as path:
+        return _build(found["recipe"], name=f"bundled:{name}", weights=path)
+
+
+def load_run(folder: str, *, weights: Any = "pretrained", size: int | None = None) -> Backbone:
+    """The model of a finished training run: a folder with recipe.json and model.safetensors.
+
+    Raises:
+        UnknownName: the folder is not such a run.
+    """
+    run = Path(folder)
+    for file in ("recipe.json", "model.safetensors"):
+        if not (run / file).is_file():
+            raise UnknownName(
+                f"{folder} is no finished run: {file} is missing."
+                " For weights of a known architecture use --checkpoint FILE with timm:NAME."
+            )
+    recipe = json.loads((run / "recipe.json").read_text())
+    chosen = run / "model.safetensors" if weights == "pretrained" else weights
+    return _build(recipe, name=f"file:{run.name}", weights=chosen)
+
+
+def _build(recipe: dict[str, Any], *, name: str, weights: Any) -> Backbone:
+    from timm.models.vision_transformer import VisionTransformer
+
+    from unlazy.backbones.timm import TimmViT
+    from unlazy.backbones.weights import load_into
+
+    model = VisionTransformer(**recipe["model"], dynamic_img_size=True)
+    side = recipe["model"]["img_size"]
+    model.pretrained_cfg = {"input_size": (3, side, side), "interpolation": "bicubic"}
+    if weights == "random":
+        return TimmViT(model, name=name, weights="random")
+    load_into(model, Path(weights))
+    return TimmViT(model, name=name, weights=Path(weights).name)

@@ -1,0 +1,151 @@
+"""Is this model read correctly, on this machine? Checks that a user can run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from unlazy.backbones.base import Backbone, Call
+from unlazy.tokens import EMBED, FINAL, SHARED, Site, attention, block, key, query, value
+
+TOLERANCE = 1e-4  # relative to the largest entry, float32
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked: what, whether it held, and the evidence."""
+
+    what: str
+    passed: bool
+    evidence: str
+
+
+@torch.inference_mode()
+def examine(backbone: Backbone, *, seed: int = 0) -> list[Check]:
+    """Trace two random images and compare what is read with what the model computes."""
+    facts = backbone.facts
+    images = _images(backbone, seed)
+    sites = _sites(backbone)
+    plain = backbone.encode(images)
+    trace = backbone.trace(images, sites)
+    checks = [
+        Check(
+            "tracing leaves the output bit-equal",
+            torch.equal(plain, trace.image),
+            f"image vector {tuple(plain.shape)} from images {tuple(images.shape)}",
+        ),
+        Check("no hook survives", _hooks(backbone) == 0, f"{_hooks(backbone)} hooks left"),
+        Check(
+            "outputs are finite",
+            bool(torch.isfinite(plain).all()),
+            f"largest absolute value {plain.abs().max().item():.4g}",
+        ),
+    ]
+    last = trace[block(-1)]
+    expected = tuple(
+        side // patch for side, patch in zip(images.shape[2:], facts.patch, strict=True)
+    )
+    prefix = int(last.cls is not None) + last.registers.shape[1]
+    checks.append(
+        Check(
+            "grid and prefix tokens",
+            last.grid == expected and prefix == facts.has_cls + facts.num_registers,
+            f"grid {last.grid[0]}x{last.grid[1]}, CLS {'yes' if facts.has_cls else 'no'},"
+            f" {facts.num_registers} registers or further prefix tokens",
+        )
+    )
+    if "attention" in facts.streams:
+        checks += _attention_checks(backbone, images, trace)
+    if facts.has_cls and trace[SHARED].cls is not None:
+        checks.append(_shared_check(trace))
+    return checks
+
+
+def summary(backbone: Backbone) -> dict[str, str]:
+    """What was used to read the model: sizes, normalisation, activation, position embeddings."""
+    facts = backbone.facts
+    return {
+        "family": facts.family,
+        "weights": facts.weights,
+        "weights hash": backbone.fingerprint(),
+        "supervision": facts.supervision,
+        "blocks, width, heads": f"{facts.depth}, {facts.dim}, {facts.heads}",
+        "patch": f"{facts.patch[0]}x{facts.patch[1]} px",
+        "native size": f"{facts.size[0]}x{facts.size[1]} px"
+        + ("; others too" if facts.any_size else " only"),
+        "mean": ", ".join(f"{number:g}" for number in facts.mean),
+        "std": ", ".join(f"{number:g}" for number in facts.std),
+        "photographs resized by": facts.interpolation,
+        "activation": facts.activation,
+        "position embedding": facts.position,
+        "can be read at": ", ".join(sorted(facts.streams)),
+    }
+
+
+def _images(backbone: Backbone, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    reference = next(backbone.parameters())
+    images = torch.randn(2, 3, *backbone.facts.size, generator=generator)
+    return images.to(reference.device, reference.dtype)
+
+
+def _sites(backbone: Backbone) -> list[Site]:
+    wanted = [EMBED, block(0), block(-1), FINAL, SHARED]
+    for layer in (0, -1):
+        wanted += [attention(layer), query(layer), key(layer), value(layer)]
+    return [site for site in wanted if site.stream in backbone.facts.streams]
+
+
+def _hooks(backbone: Backbone) -> int:
+    return sum(
+        len(module._forward_hooks) + len(module._forward_pre_hooks)
+        for module in backbone.model.modules()
+    )
+
+
+def _attention_checks(backbone: Backbone, images: torch.Tensor, trace: Any) -> list[Check]:
+    checks = []
+    for layer in dict.fromkeys((0, backbone.facts.depth - 1)):
+        error, scale = rebuild_error(backbone, images, layer)
+        checks.append(
+            Check(
+                f"q, k, v of block {layer} rebuild the attention's own output",
+                error <= TOLERANCE * max(scale, 1e-6),
+                f"largest difference {error:.2g} at magnitude {scale:.3g}",
+            )
+        )
+    total = trace[attention(-1)].sequence().sum(1)
+    off = (total - 1).abs().max().item()
+    checks.append(Check("attention sums to 1 in each head", off < 1e-4, f"off by {off:.2g}"))
+    return checks
+
+
+def rebuild_error(backbone: Backbone, images: torch.Tensor, layer: int) -> tuple[float, float]:
+    """Largest difference of a rebuilt attention output, and the output's largest magnitude."""
+    found: list[tuple[float, float]] = []
+
+    def compare(module: Any, args: tuple, kwargs: dict, output: Any) -> None:
+        own = output[0] if isinstance(output, tuple) else output
+        call = Call(module, args, kwargs, output, (images.shape[-2], images.shape[-1]))
+        rebuilt = backbone.rebuild(layer, call)
+        found.append(((rebuilt - own).abs().max().item(), own.abs().max().item()))
+
+    module = backbone.attention_module(layer)
+    handle = module.register_forward_hook(compare, with_kwargs=True)
+    try:
+        backbone.encode(images)
+    finally:
+        handle.remove()
+    return found[0]
+
+
+def _shared_check(trace: Any) -> Check:
+    cls, image = trace[SHARED].cls, trace.image
+    if cls.shape != image.shape:
+        return Check("CLS in the supervised space", False, f"{cls.shape} against {image.shape}")
+    alike = torch.nn.functional.cosine_similarity(cls, image).min().item()
+    same = torch.allclose(cls, image, atol=1e-4, rtol=1e-4)
+    text = "equals the image vector" if same else f"cosine {alike:.4f} to a pooled image vector"
+    return Check("CLS in the supervised space", bool(torch.isfinite(cls).all()), text)

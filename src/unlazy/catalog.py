@@ -1,0 +1,140 @@
+"""Names for things: lazy ``module:Object`` tables, near misses, entry points, ``file.py:Name``.
+
+Strings become objects here and in the command line, nowhere else. The strings are the one
+reference from a lower layer to a higher one: they are imported only when asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+BACKBONES = {
+    "bundled": "unlazy.backbones.bundled:load",
+    "timm": "unlazy.backbones.timm_load:load",
+    "torchvision": "unlazy.backbones.torchvision:load",
+    "open_clip": "unlazy.backbones.open_clip:load",
+    "hf": "unlazy.backbones.transformers:load",
+    "file": "unlazy.backbones.bundled:load_run",
+}
+MODEL_NAMES = {
+    "bundled": "unlazy.backbones.bundled:names",
+    "timm": "unlazy.backbones.timm_load:names",
+    "torchvision": "unlazy.backbones.torchvision:names",
+    "open_clip": "unlazy.backbones.open_clip:names",
+    "hf": "unlazy.backbones.transformers:names",
+}
+DATA = {
+    "tiny-imagenet": "unlazy.data.tiny_imagenet:TinyImageNet",
+    "images": "unlazy.data.folder:ImageFiles",
+    "photos": "unlazy.data.photos:Photos",
+    "scenes": "unlazy.data.synthetic:Scenes",
+}
+MEASURES = {
+    "norms": "unlazy.measures.norms:Norms",
+    "attention": "unlazy.measures.attention:Attention",
+    "patch-score": "unlazy.measures.patch_score:PatchScore",
+    "neighbours": "unlazy.measures.neighbours:Neighbours",
+    "qkv": "unlazy.measures.qkv:QKVNorms",
+    "blocks": "unlazy.measures.blocks:BlockNorms",
+    "votes": "unlazy.measures.votes:Votes",
+    "pca": "unlazy.measures.pca:PCA",
+}
+RECIPES = {"tiny_label": "unlazy.training.recipes:tiny_label"}
+
+TABLES = {
+    "backbones": BACKBONES,
+    "models": MODEL_NAMES,
+    "data": DATA,
+    "measures": MEASURES,
+    "recipes": RECIPES,
+}
+
+
+class UnknownName(ValueError):
+    """A name that no table has; the message lists near ones."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """A sentence of near names, or of all of them where they are few.
+
+    >>> suggest("patch-scor", ["norms", "patch-score"])
+    'did you mean patch-score?'
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known: {', '.join(known[:20])}" if known else "none is known"
+
+
+def table(kind: str) -> dict[str, str]:
+    """The names of one kind, those of installed plug-ins (entry points) included."""
+    found = dict(TABLES[kind])
+    for point in importlib.metadata.entry_points(group=f"unlazy.{kind}"):
+        found.setdefault(point.name, point.value)
+    return found
+
+
+def find(kind: str, name: str) -> Any:
+    """The object behind a name of ``kind``, or behind ``file.py:Name``.
+
+    Raises:
+        UnknownName: no such name; the message lists near ones.
+    """
+    if ".py:" in name:
+        return _from_file(name)
+    known = table(kind)
+    if name not in known:
+        raise UnknownName(f"no {kind} is called {name!r}; {suggest(name, known)}")
+    module, _, attribute = known[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _from_file(name: str) -> Any:
+    path, _, attribute = name.rpartition(":")
+    if not Path(path).is_file():
+        raise UnknownName(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:
+        raise UnknownName(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, attribute):
+        public = [key for key in vars(module) if not key.startswith("_")]
+        raise UnknownName(f"{path} has no {attribute!r}; {suggest(attribute, public)}")
+    return getattr(module, attribute)
+
+
+def load_backbone(model: str, *, weights: Any = "pretrained", size: int | None = None) -> Any:
+    """A Backbone from ``scheme:name``, for example ``timm:vit_small_patch14_reg4_dinov2``.
+
+    Args:
+        model: ``bundled:NAME``, ``timm:NAME``, ``open_clip:ARCH/TAG``, ``torchvision:NAME``,
+            ``hf:ORG/NAME``, or ``file.py:function``.
+        weights: "pretrained", "random", or the Path of a local checkpoint.
+        size: build for square images of this many pixels, where the model has one fixed size.
+
+    Raises:
+        UnknownName: no such scheme or model.
+    """
+    if ".py:" in model:
+        return _from_file(model)()
+    scheme, colon, name = model.partition(":")
+    if not colon:
+        raise UnknownName(
+            f"{model!r} does not say where the model is from: write {_guess(model)}"
+            f" (schemes: {', '.join(table('backbones'))})"
+        )
+    return find("backbones", scheme)(name, weights=weights, size=size)
+
+
+def _guess(model: str) -> str:
+    if "/" in model:
+        return f"hf:{model} or open_clip:{model}"
+    return f"timm:{model}"

@@ -1,0 +1,198 @@
+"""The command line: parse, build nouns, call one function, write.
+
+Heavy imports are inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from unlazy.console import complain, progress, tell
+from unlazy.inputs import Mistake, Options, Weights, backbone_of, dataset_of, device_of, view_of
+
+app = App(
+    name="unlazy",
+    help="Find, measure and remove the artifacts of vision transformers.",
+    version_flags=["--version"],
+)
+
+Images = Annotated[
+    list[str],
+    Parameter(help="Folders, files, globs, or data:photos, data:scenes, data:tiny-imagenet."),
+]
+Output = Annotated[Path, Parameter(name=["-o", "--output"], help="Folder for page and Records.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the ``unlazy`` command."""
+    try:
+        app(arguments)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (Mistake, ValueError, OSError, ImportError) as problem:
+        complain(problem)
+        sys.exit(1)
+
+
+@app.command
+def report(
+    model: str,
+    images: Images,
+    /,
+    *,
+    output: Output = Path("runs/report"),
+    high_resolution: Annotated[
+        bool, Parameter(negative="", help="Look at the shown pictures again at 800 px.")
+    ] = False,
+    weights: Weights = Weights(),
+    options: Options = Options(),
+) -> None:
+    """Measure MODEL on IMAGES: one HTML page, a JSON Record and PNG maps in OUTPUT.
+
+    MODEL is bundled:NAME, timm:NAME, open_clip:ARCH/TAG, torchvision:NAME, hf:ORG/NAME or
+    file:RUN; see `unlazy list models`.
+    """
+    _measure_and_write([model], images, output, weights, options, high_resolution=high_resolution)
+
+
+@app.command
+def compare(
+    models_and_images: Annotated[list[str], Parameter(help="MODEL... IMAGES...")],
+    /,
+    *,
+    output: Output = Path("runs/compare"),
+    weights: Weights = Weights(),
+    options: Options = Options(),
+) -> None:
+    """Set models side by side on the same photos, with one colour scale.
+
+    Arguments that start with a scheme such as timm: are models, the others images. --random and
+    --checkpoint apply to every model.
+    """
+    from unlazy.catalog import table
+
+    schemes = set(table("backbones"))
+    models = [each for each in models_and_images if each.partition(":")[0] in schemes]
+    images = [each for each in models_and_images if each not in models]
+    if len(models) < 2 or not images:
+        raise Mistake(
+            f"compare takes two or more models and some images; got {len(models)} models and"
+            f" {len(images)} images. Example: unlazy compare timm:A timm:B photos/ --random"
+        )
+    _measure_and_write(models, images, output, weights, options)
+
+
+@app.command
+def doctor(model: str, /, *, weights: Weights = Weights(), size: int | None = None) -> None:
+    """Prove that MODEL is read correctly on this machine, and print what was checked."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from unlazy.backbones.doctor import examine, summary
+
+    backbone = backbone_of(model, weights, size)
+    facts = Table(title=model, show_header=False, title_justify="left")
+    for key, value in summary(backbone).items():
+        facts.add_row(key, value)
+    checks = Table(show_header=False)
+    found = examine(backbone)
+    for check in found:
+        checks.add_row("ok" if check.passed else "FAILED", check.what, check.evidence)
+    console = Console()
+    console.print(facts)
+    console.print(checks)
+    failed = sum(not check.passed for check in found)
+    console.print(f"{len(found) - failed} of {len(found)} checks passed")
+    if failed:
+        sys.exit(1)
+
+
+@app.command(name="list")
+def list_names(
+    kind: Literal["models", "data", "measures", "recipes"], pattern: str = "", /
+) -> None:
+    """List what there is; PATTERN keeps the names that contain it."""
+    from unlazy.catalog import find, table
+
+    if kind != "models":
+        for name in sorted(name for name in table(kind) if pattern in name):
+            print(name)
+        return
+    for scheme in table("models"):
+        for family, names in find("models", scheme)().items():
+            kept = [name for name in names if pattern in name]
+            if kept:
+                print(f"\n{family} ({len(kept)})")
+                print("\n".join(f"  {scheme}:{name}" for name in kept))
+
+
+@app.command
+def train(
+    recipe: str,
+    /,
+    *,
+    data: Annotated[Path, Parameter(help="The data set's folder.")],
+    output: Annotated[Path | None, Parameter(name=["-o", "--output"])] = None,
+) -> None:
+    """Train RECIPE on DATA; started again, it resumes. See `unlazy list recipes`."""
+    from unlazy.catalog import find
+    from unlazy.training.run import run
+
+    resolved = find("recipes", recipe)()
+    folder = output or Path("runs") / resolved.name
+    with progress("step") as (bar, task):
+        for row in run(resolved, data, folder):
+            text = f"loss {row['loss']:.3f}, {row['images_per_second']:.0f} images/s"
+            bar.update(task, completed=row["step"], total=row["steps"], description=text)
+    print(f"finished: file:{folder}")
+
+
+def _measure_and_write(
+    models: list[str],
+    images: list[str],
+    output: Path,
+    weights: Weights,
+    options: Options,
+    *,
+    high_resolution: bool = False,
+) -> None:
+    """Measure each model on the same pictures, then write page, Records and maps."""
+    from unlazy import distributed
+    from unlazy.report.page import write_page
+    from unlazy.report.run import default_workers, investigate
+    from unlazy.report.write import claim, write_findings
+
+    dataset = dataset_of(images, options.data)
+    findings = []
+    with distributed.started():
+        if distributed.on_main():
+            claim(output)
+        for model in models:
+            backbone = backbone_of(model, weights, options.size)
+            backbone = backbone.to(device_of(options.device))
+            mine = len(distributed.shard(len(dataset)))
+            with progress(model) as (bar, task):
+                bar.update(task, total=mine)
+                findings.append(
+                    investigate(
+                        backbone,
+                        dataset,
+                        source=" ".join(images),
+                        view=view_of(backbone, options),
+                        shown=options.shown,
+                        high_resolution=high_resolution,
+                        batch_size=options.batch_size,
+                        workers=default_workers() if options.workers is None else options.workers,
+                        seed=options.seed,
+                        progress=lambda done, bar=bar, task=task: bar.update(task, advance=done),
+                    )
+                )
+        if distributed.on_main():
+            write_findings(findings, output)
+            page = write_page(findings, output)
+            tell(findings, page)

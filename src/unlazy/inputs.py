@@ -1,0 +1,106 @@
+"""What a user gives on the command line, and the nouns that it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+
+class Mistake(Exception):
+    """Something that the user can put right; shown without a traceback."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Weights:
+    """Which weights a model gets; by default its published ones."""
+
+    checkpoint: Path | None = None
+    """Local weights: safetensors, or a torch file (tensors only)."""
+    random: Annotated[bool, Parameter(negative="")] = False
+    """Random weights; page and Record say so."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Options:
+    """How pictures are read and passed through a model."""
+
+    data: Path | None = None
+    """Folder of a data: data set."""
+    size: int | None = None
+    """Input pixels, a multiple of the patch; default: the model's own."""
+    fit: Literal["crop", "squash", "native"] = "crop"
+    """How a picture becomes that size; native keeps each picture's own."""
+    shown: int = 8
+    """Pictures on the page, evenly spread over all."""
+    batch_size: int | None = None
+    """Images a forward pass; default: by size."""
+    workers: int | None = None
+    """Decoding processes; default: by processors."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, ...; default: a GPU if there is one."""
+    seed: int = 0
+    """Of the bootstrap."""
+
+
+def view_of(backbone: Any, options: Options) -> Any:
+    """The view that the options ask for, checked against the model."""
+    from unlazy.geometry import View
+
+    facts = backbone.facts
+    size = (options.size, options.size) if options.size else facts.size
+    backbone.check_size(*size)
+    return View(
+        size=size, fit=options.fit, interpolation=facts.interpolation, multiple=facts.multiple
+    )
+
+
+def backbone_of(model: str, weights: Weights, size: int | None) -> Any:
+    """The model with the weights asked for; random ones come from a fixed seed."""
+    from unlazy.catalog import load_backbone
+
+    file = weights.checkpoint
+    if file is not None and weights.random:
+        raise Mistake("--checkpoint and --random exclude each other")
+    if file is not None and not file.is_file():
+        raise Mistake(f"there is no checkpoint {file}")
+    if not weights.random:
+        return load_backbone(model, weights=file or "pretrained", size=size)
+    import torch
+
+    torch.manual_seed(0)
+    return load_backbone(model, weights="random", size=size)
+
+
+def dataset_of(images: list[str], root: Path | None) -> Any:
+    """Pictures from paths and data: names, joined in the order given."""
+    from unlazy.catalog import find
+    from unlazy.data.folder import ImageFiles
+    from unlazy.data.joined import Joined
+
+    parts: list[Any] = []
+    paths = [each for each in images if not each.startswith("data:")]
+    if paths:
+        parts.append(ImageFiles(paths))
+    for name in (each.removeprefix("data:") for each in images if each.startswith("data:")):
+        make = find("data", name)
+        if name == "tiny-imagenet":
+            if root is None:
+                raise Mistake("data:tiny-imagenet needs --data FOLDER (it holds wnids.txt)")
+            parts.append(make(root))
+        else:
+            parts.append(make())
+    return parts[0] if len(parts) == 1 else Joined(parts)
+
+
+def device_of(name: str | None) -> str:
+    """The device asked for; without a wish, this process's GPU if there is one."""
+    import torch
+
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name

@@ -1,0 +1,218 @@
+"""Measures and what they observe: rows a picture, sums, and the ledger that joins them.
+
+The law that every measure obeys: given the same traces, any split of the data over batches and
+ranks gives the same conclusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor
+
+from unlazy import distributed
+from unlazy.geometry import Viewed
+from unlazy.tokens import Site, Trace
+
+RESAMPLES = 200
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A quantity that adds up over batches and ranks, kept in float64 or int64."""
+
+    value: Tensor
+
+
+@dataclass(frozen=True)
+class Some:
+    """Rows of some images of the batch only: ``which`` (B,) bool, ``rows`` (k, ...)."""
+
+    which: Tensor
+    rows: Tensor
+
+
+Observation = Mapping[str, Tensor | Sum | Some]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is known of the images of a trace besides their pixels.
+
+    Attributes:
+        indices: positions in the data set.
+        pixels: (B, 3, height, width) uint8, as the model sees them.
+        names: one a picture.
+        labels: class indices, None where unknown.
+        views: boxes and masks in viewed pixels.
+    """
+
+    indices: tuple[int, ...]
+    pixels: Tensor
+    names: tuple[str, ...]
+    labels: tuple[int | None, ...]
+    views: tuple[Viewed, ...]
+
+
+@runtime_checkable
+class Measure(Protocol):
+    """A frozen dataclass whose fields are its parameters."""
+
+    @property
+    def name(self) -> str:
+        """Key of its results."""
+        ...
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        """The sites that it needs."""
+        ...
+
+    def observe(self, trace: Trace, batch: Batch) -> Observation:
+        """Rows (B, ...) a picture, rows of some pictures, or sums."""
+        ...
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        """Numbers about the whole data set."""
+        ...
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that a measure observed, in the order of the data set.
+
+    Attributes:
+        kept: key -> {index: row}.
+        sums: key -> total.
+        order: the indices that count, with repeats after ``resample``.
+    """
+
+    kept: Mapping[str, Mapping[int, np.ndarray]]
+    sums: Mapping[str, np.ndarray]
+    order: tuple[int, ...]
+    _stacks: dict[str, _Stack] = field(default_factory=dict, repr=False, compare=False)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.kept or key in self.sums
+
+    def rows(self, key: str) -> list[np.ndarray]:
+        """One array a picture that has one."""
+        rows = self.kept[key]
+        return [rows[index] for index in self.order if index in rows]
+
+    def one_grid(self, key: str) -> bool:
+        """Whether all pictures have rows of one shape."""
+        return self._stack(key).array is not None
+
+    def stack(self, key: str) -> np.ndarray:
+        """(n, ...) rows of the pictures that have one; they must have one shape."""
+        stacked = self._stack(key)
+        if stacked.array is None:
+            raise ValueError(f"rows of {key} differ in shape: the pictures were of several sizes")
+        places = [stacked.place[index] for index in self.order if index in stacked.place]
+        return stacked.array[places]
+
+    def flat(self, key: str) -> np.ndarray:
+        """All rows joined into one vector."""
+        if self.one_grid(key):
+            return self.stack(key).ravel()
+        return np.concatenate([row.ravel() for row in self.rows(key)])
+
+    def mean(self, key: str) -> float:
+        """Mean over the pictures of a row that is one number; pictures without one do not count."""
+        return float(np.nanmean(self.stack(key)))
+
+    def resample(self, rng: np.random.Generator) -> Seen:
+        """As many pictures, drawn with replacement; sums stay those of the whole data set."""
+        drawn = rng.choice(np.array(self.order), len(self.order))
+        return Seen(self.kept, self.sums, tuple(drawn.tolist()), self._stacks)
+
+    def _stack(self, key: str) -> _Stack:
+        if key not in self._stacks:
+            rows = self.kept[key]
+            same = len({row.shape for row in rows.values()}) == 1
+            array = np.stack(list(rows.values())) if same else None
+            self._stacks[key] = _Stack({index: place for place, index in enumerate(rows)}, array)
+        return self._stacks[key]
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """Rows of one key in one array, and where each index lies in it."""
+
+    place: dict[int, int]
+    array: np.ndarray | None
+
+
+@dataclass
+class Ledger:
+    """Collects observations of one rank; ``gather`` joins those of all ranks."""
+
+    kept: dict[str, dict[str, dict[int, np.ndarray]]] = field(default_factory=dict)
+    sums: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    indices: list[int] = field(default_factory=list)
+
+    def add(self, measure: str, observed: Observation, indices: Sequence[int]) -> None:
+        """Take in what one measure observed on one batch."""
+        kept, sums = self.kept.setdefault(measure, {}), self.sums.setdefault(measure, {})
+        for key, found in observed.items():
+            if isinstance(found, Sum):
+                value = found.value.detach().cpu()
+                value = value.double() if value.is_floating_point() else value.long()
+                sums[key] = sums[key] + value.numpy() if key in sums else value.numpy()
+                continue
+            rows, owners = (found, indices)
+            if isinstance(found, Some):
+                which = found.which.tolist()
+                rows = found.rows
+                owners = [index for index, chosen in zip(indices, which, strict=True) if chosen]
+            if len(rows) != len(owners):
+                raise ValueError(f"{measure}: {key} has {len(rows)} rows for {len(owners)} images")
+            arrays = rows.detach().cpu().numpy()
+            kept.setdefault(key, {}).update(zip(owners, arrays, strict=True))
+
+    def gather(self, measures: Sequence[Measure]) -> dict[str, Seen]:
+        """Join all ranks; every rank gets the same."""
+        everyone = distributed.gather((self.kept, self.sums, self.indices))
+        order = tuple(sorted(index for _, _, indices in everyone for index in indices))
+        seen = {}
+        for measure in measures:
+            kept: dict[str, dict[int, np.ndarray]] = {}
+            sums: dict[str, np.ndarray] = {}
+            for their_kept, their_sums, _ in everyone:
+                for key, rows in their_kept.get(measure.name, {}).items():
+                    kept.setdefault(key, {}).update(rows)
+                for key, value in their_sums.get(measure.name, {}).items():
+                    sums[key] = sums[key] + value if key in sums else value
+            seen[measure.name] = Seen(kept, sums, order)
+        return seen
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with the 95 % interval of resampling whole images; None where it has none."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+def estimates(each: Measure, seen: Seen, *, seed: int = 0) -> dict[str, Estimate]:
+    """What a measure concludes, with percentile bootstrap intervals over images.
+
+    A measure with an attribute ``resamples = 0`` gets no intervals.
+    """
+    values = each.conclude(seen)
+    turns = getattr(each, "resamples", RESAMPLES)
+    if turns == 0 or len(seen.order) < 2:
+        return {key: Estimate(number) for key, number in values.items()}
+    rng = np.random.default_rng(seed)
+    drawn = [each.conclude(seen.resample(rng)) for _ in range(turns)]
+    found = {}
+    for key, number in values.items():
+        low, high = np.nanquantile([row.get(key, np.nan) for row in drawn], [0.025, 0.975])
+        found[key] = Estimate(number, float(low), float(high))
+    return found

@@ -1,0 +1,96 @@
+"""Patch score: how much each patch resembles the whole image; Point-in-Box where boxes exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from unlazy.geometry import Viewed, box_to_grid
+from unlazy.ledger import Batch, Observation, Seen, Some
+from unlazy.metrics import centre, chance, point_in_box, ranking_auc
+from unlazy.scores import Score, entropy_share, patch_score, spearman
+from unlazy.tokens import SHARED, Site, Trace, block, norm_of
+
+SCORES: tuple[Score, ...] = ("cosine", "dot", "centred_cosine")
+
+
+@dataclass(frozen=True)
+class PatchScore:
+    """Score of each patch against the image vector, in the space that supervision sees.
+
+    Rows: ``cosine``, ``dot``, ``centred_cosine`` (H, W); ``norm_correlation`` (rank correlation of
+    the cosine with the norm before the last normalisation); for pictures with boxes ``hit/*``,
+    ``auc/*``, ``chance`` and ``centre``. A patch is in a box if they overlap at all.
+
+    Source: *Vision Transformers Need More Than Registers*, Eq. 3 and Point-in-Box (Table 1).
+    """
+
+    name: str = "patch_score"
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        return frozenset({SHARED, norm_of(block(-1))})
+
+    def observe(self, trace: Trace, batch: Batch) -> Observation:
+        shared = trace[SHARED]
+        maps = {
+            score: patch_score(shared.patches.float(), trace.image.float(), score=score)
+            for score in SCORES
+        }
+        norm = trace[norm_of(block(-1))]
+        found: dict = {score: flat.unflatten(1, shared.grid) for score, flat in maps.items()}
+        if norm.grid == shared.grid:
+            found["norm_correlation"] = spearman(maps["cosine"], norm.patches[..., 0])
+        boxed = _against_boxes(maps=found, batch=batch)
+        cosine = maps["cosine"]
+        found |= {"mean": cosine.mean(1), "spread": cosine.std(1, correction=0)}
+        return found | boxed | {"best": cosine.argmax(1), "max": cosine.amax(1)}
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        found = {
+            "mean_cosine": seen.mean("mean"),
+            "spread_cosine": seen.mean("spread"),
+            "max_cosine": seen.mean("max"),
+        }
+        if "norm_correlation" in seen:
+            found["norm_correlation"] = seen.mean("norm_correlation")
+        if seen.one_grid("cosine"):
+            patches = seen.rows("cosine")[0].size
+            best = np.bincount(seen.stack("best"), minlength=patches)
+            found["best_position_entropy"] = entropy_share(best)
+        if "chance" not in seen:
+            return found
+        for score in SCORES:
+            found[f"point_in_box/{score}"] = seen.mean(f"hit/{score}")
+            found[f"auc/{score}"] = seen.mean(f"auc/{score}")
+        found["point_in_box/chance"] = seen.mean("chance")
+        found["point_in_box/centre"] = seen.mean("centre")
+        return found
+
+
+def _against_boxes(maps: dict, batch: Batch) -> dict:
+    """Rows for the pictures of the batch that have a box inside the view."""
+    size = (batch.pixels.shape[-2], batch.pixels.shape[-1])
+    which = torch.tensor([_boxed(view) for view in batch.views])
+    if not which.any():
+        return {}
+    rows: dict[str, list[float]] = {}
+    for index in which.nonzero().flatten().tolist():
+        view = batch.views[index]
+        grid = tuple(maps["cosine"].shape[1:])
+        boxes = view.boxes[view.kept]
+        hits = box_to_grid(boxes, grid, size=size, rule="overlap")
+        hit = hits.any(dim=0).numpy()
+        for score in SCORES:
+            values = maps[score][index].float().cpu().numpy()
+            rows.setdefault(f"hit/{score}", []).append(point_in_box(values, hit))
+            rows.setdefault(f"auc/{score}", []).append(ranking_auc(values, hit))
+        rows.setdefault("chance", []).append(chance(hit))
+        rows.setdefault("centre", []).append(centre(hit))
+    return {key: Some(which, torch.tensor(column)) for key, column in rows.items()}
+
+
+def _boxed(view: Viewed) -> bool:
+    return view.kept is not None and bool(view.kept.any())

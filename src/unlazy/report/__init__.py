@@ -1,0 +1,1 @@
+"""What was found: Records, figures and the page."""

@@ -1,0 +1,154 @@
+"""Plots as SVG text that takes its colours and its font from the page around it."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+SIZE = (5.4, 3.1)  # inches; small, so that text stays readable where the page is narrow
+VARIABLES = {
+    "#010203": "var(--ink)",
+    "#010204": "var(--muted)",
+    "#010205": "var(--line)",
+    "#010206": "var(--accent)",
+    "#010207": "var(--alarm)",
+}
+"""Colours that no plot uses otherwise, and the variables of the page that replace them."""
+INK, MUTED, LINE, ACCENT, ALARM = VARIABLES
+BINS = 80
+SIMILARITY_BINS = 48
+
+
+def norm_histogram(
+    norms: Float[np.ndarray, " n"],
+    cutoffs: Mapping[str, float],
+    *,
+    name: str,
+    label: str = "norm before the last normalisation",
+    limits: tuple[float, float] | None = None,
+) -> str:
+    """How many patches have which norm, on a logarithmic count, with named cut-offs.
+
+    Args:
+        norms: of all patches of all pictures.
+        cutoffs: name -> norm; those beyond the axis are left out.
+        name: distinct on a page.
+        label: of the axis.
+        limits: of the axis; by default the range of ``norms``.
+    """
+    low, high = limits or (float(norms.min()), float(norms.max()))
+    pad = 0.04 * (high - low) or 0.5
+    figure, axes = _canvas()
+    axes.hist(norms, bins=np.linspace(low, high + 1e-9, BINS + 1), color=ACCENT, linewidth=0)
+    axes.set_yscale("log")
+    axes.set_xlim(low - pad, high + pad)
+    shown = sorted((value, key) for key, value in cutoffs.items() if low <= value <= high + pad)
+    for turn, (value, key) in enumerate(shown):
+        axes.axvline(value, color=ALARM if key != "median" else MUTED, linewidth=1, linestyle="--")
+        anchor = "right" if value > low + 0.6 * (high - low) else "left"
+        axes.annotate(
+            f" {key} {value:.4g} ",
+            (value, 1),
+            xytext=(0, 4 + 11 * (len(shown) - 1 - turn)),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            horizontalalignment=anchor,
+            color=INK,
+            fontsize=8.5,
+        )
+    axes.set_xlabel(label)
+    axes.set_ylabel("patches")
+    figure.subplots_adjust(top=0.97 - 0.05 * max(1, len(shown)))
+    return _svg(figure, name)
+
+
+def block_lines(quantiles: Float[np.ndarray, "n depth 3"], *, name: str) -> str:
+    """Median, 98th percentile and maximum of the norms after each block, mean over pictures."""
+    middle = quantiles.mean(axis=0)  # (depth, 3)
+    layers = np.arange(len(middle))
+    figure, axes = _canvas()
+    lines = (("median", MUTED, "-"), ("98th percentile", ACCENT, "-"), ("maximum", ALARM, "-"))
+    for column, (label, colour, style) in enumerate(lines):
+        marker = "o" if len(layers) < 30 else ""
+        axes.plot(
+            layers, middle[:, column], style, marker=marker, markersize=3, color=colour, label=label
+        )
+    if middle.min() > 0 and middle.max() / middle.min() > 20:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel("block (counted from 0)")
+    axes.set_ylabel("norm")
+    _legend(axes)
+    return _svg(figure, name)
+
+
+def similarity_densities(
+    similarity: Float[np.ndarray, " n"], high: np.ndarray, *, name: str
+) -> str:
+    """Similarity to the four neighbours: patches in ``high`` (n,) bool against the rest."""
+    edges = np.linspace(
+        float(similarity.min()), float(similarity.max()) + 1e-9, SIMILARITY_BINS + 1
+    )
+    figure, axes = _canvas()
+    for chosen, label, colour in ((~high, "the rest", MUTED), (high, "top 2 % by norm", ALARM)):
+        if chosen.any():
+            counts, _ = np.histogram(similarity[chosen], edges)
+            share = counts / counts.sum() / np.diff(edges)
+            axes.stairs(share, edges, fill=True, color=colour, alpha=0.22, linewidth=0)
+            axes.stairs(share, edges, color=colour, linewidth=1.4, label=label)
+    axes.set_xlabel("mean cosine to the four neighbours, after patch embedding")
+    axes.set_ylabel("density")
+    _legend(axes)
+    return _svg(figure, name)
+
+
+def _canvas() -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE)
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.13, right=0.98, bottom=0.17, top=0.9)
+    figure.patch.set_visible(False)
+    axes.patch.set_visible(False)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(LINE)
+    axes.tick_params(which="both", color=LINE, labelcolor=MUTED, labelsize=8.5)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    axes.xaxis.label.set_fontsize(9.5)
+    axes.yaxis.label.set_fontsize(9.5)
+    return figure, axes
+
+
+def _legend(axes: Any) -> None:
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, labelcolor=INK, fontsize=9
+    )
+
+
+def _svg(figure: Any, name: str) -> str:
+    """SVG text to put into a page: no prolog, ids of its own, colours of the page."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    content = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
+    text = content.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
+    text = re.sub(r" font-family: [^;\"]*;", "", text)
+    text = re.sub(r'\b(width|height)="[\d.]+pt" ', "", text, count=2)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, variable)
+    return text

@@ -1,0 +1,105 @@
+"""Record: what happened, as JSON. Every published number comes from one."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unlazy.ledger import Estimate
+
+PACKAGES = ("unlazy", "torch", "torchvision", "timm", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One model on one data set.
+
+    Attributes:
+        model: its facts, with a hash of its weights.
+        fix: the fix applied, or None.
+        benchmark: what was run, with its version.
+        data: what the pictures were: source, n used, n skipped.
+        parameters: every resolved parameter of the view and of each measure.
+        values: measure -> number -> value with its 95 % interval over images.
+        verdict: the findings in words.
+        skipped: name and reason of each picture that was not used.
+        timing: seconds, and images a second.
+        environment: package versions, device, dtype, threads, ranks, seed.
+    """
+
+    model: Mapping[str, Any]
+    benchmark: Mapping[str, Any]
+    data: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    values: Mapping[str, Mapping[str, Estimate]]
+    timing: Mapping[str, float]
+    environment: Mapping[str, Any]
+    fix: str | None = None
+    verdict: tuple[str, ...] = ()
+    skipped: tuple[Mapping[str, str], ...] = field(default=())
+
+    def to_json(self) -> str:
+        """Readable JSON; a number that is not finite becomes null."""
+        return json.dumps(_plain(self), indent=1, sort_keys=False, allow_nan=False)
+
+    def write(self, path: Path) -> None:
+        """Write the whole file or nothing."""
+        write_whole(path, self.to_json().encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a full disk or a kill never leaves half of it.
+
+    Raises:
+        OSError: the folder cannot be written; what was there before stays.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def environment(*, device: str, dtype: str, ranks: int, seed: int) -> dict[str, Any]:
+    """What a number may depend on besides its inputs."""
+    import torch
+
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "packages": versions,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": device,
+        "dtype": dtype,
+        "threads": torch.get_num_threads(),
+        "ranks": ranks,
+        "seed": seed,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, Estimate):
+        return {"value": _plain(value.value), "low": _plain(value.low), "high": _plain(value.high)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(_plain(item) for item in value)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str | int | bool | None):
+        return value
+    return str(value)

@@ -1,0 +1,200 @@
+"""From a model and pictures to findings: one pass, all measures, one Record."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from unlazy import distributed
+from unlazy.backbones.base import Backbone
+from unlazy.geometry import View
+from unlazy.ledger import Measure, estimates
+from unlazy.measure import Measured, measure
+from unlazy.measures.attention import Attention
+from unlazy.measures.blocks import BlockNorms
+from unlazy.measures.neighbours import Neighbours
+from unlazy.measures.norms import Norms, NormShape
+from unlazy.measures.patch_score import PatchScore
+from unlazy.measures.pca import PCA
+from unlazy.measures.pictures import Pictures
+from unlazy.measures.qkv import QKVNorms
+from unlazy.measures.votes import Votes
+from unlazy.report.findings import Findings
+from unlazy.report.record import Record, environment
+from unlazy.report.verdict import verdict
+from unlazy.tokens import Facts
+
+REPORT_VERSION = 1  # bump when any number of a report could change
+HIGH_RESOLUTION = 800  # pixels; 798 for patch 14
+
+
+def standard_measures(facts: Facts, shown: frozenset[int]) -> list[Measure]:
+    """Everything that a report measures and that this model can be read for."""
+    candidates: list[Measure] = [
+        Pictures(shown),
+        Norms(),
+        NormShape(),
+        Attention(),
+        PatchScore(),
+        Neighbours(),
+        QKVNorms(),
+        BlockNorms(facts.depth, shown),
+        Votes(),
+        PCA(shown),
+    ]
+    return [each for each in candidates if {site.stream for site in each.reads} <= facts.streams]
+
+
+def high_measures(facts: Facts, shown: frozenset[int]) -> list[Measure]:
+    """What is looked at again at high resolution."""
+    candidates: list[Measure] = [Pictures(shown), Norms(), NormShape(), Attention()]
+    return [each for each in candidates if {site.stream for site in each.reads} <= facts.streams]
+
+
+def evenly(count: int, wanted: int) -> frozenset[int]:
+    """``wanted`` indices spread over ``count`` pictures.
+
+    >>> sorted(evenly(10, 3))
+    [0, 4, 9]
+    """
+    if wanted >= count:
+        return frozenset(range(count))
+    if wanted < 2:
+        return frozenset(range(wanted))
+    return frozenset((place * (count - 1)) // (wanted - 1) for place in range(wanted))
+
+
+def high_size(facts: Facts) -> tuple[int, int]:
+    """About 800 pixels, a multiple of what the model takes."""
+    rows, columns = facts.multiple
+    return HIGH_RESOLUTION // rows * rows, HIGH_RESOLUTION // columns * columns
+
+
+def investigate(
+    backbone: Backbone,
+    dataset: Any,
+    *,
+    source: str,
+    view: View,
+    shown: int = 8,
+    high_resolution: bool = False,
+    batch_size: int | None = None,
+    workers: int = 1,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Findings:
+    """Measure a model on pictures, once, and conclude.
+
+    Args:
+        backbone: the model.
+        dataset: the pictures.
+        source: what to call the pictures in the Record.
+        view: how pictures become input.
+        shown: how many pictures the page shows, evenly spread over the data set.
+        high_resolution: also look at norms and attention of the shown pictures at 800 px.
+        batch_size: images a pass; None chooses by size.
+        workers: decoding processes.
+        seed: of the bootstrap.
+        progress: called with numbers of finished pictures.
+
+    Raises:
+        ValueError: no picture could be used.
+    """
+    chosen = evenly(len(dataset), shown)
+    run = _Run(backbone, source, view, batch_size, workers, seed)
+    low = run.findings(dataset, standard_measures(backbone.facts, chosen), chosen, progress)
+    if not high_resolution:
+        return low
+    some = [dataset[index] for index in low.shown]
+    view = dataclasses.replace(view, size=high_size(backbone.facts))
+    again = dataclasses.replace(run, view=view)
+    everything = frozenset(range(len(some)))
+    high = again.findings(some, high_measures(backbone.facts, everything), everything, None)
+    return dataclasses.replace(low, high=high)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    backbone: Backbone
+    source: str
+    view: View
+    batch_size: int | None
+    workers: int
+    seed: int
+
+    def findings(
+        self,
+        dataset: Any,
+        measures: Sequence[Measure],
+        shown: frozenset[int],
+        progress: Callable[[int], None] | None,
+    ) -> Findings:
+        """One pass and what follows from it."""
+        measured = measure(
+            self.backbone,
+            dataset,
+            measures,
+            view=self.view,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            progress=progress,
+        )
+        if not measured.names:
+            reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
+            raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
+        return Findings(
+            label=self.backbone.facts.name,
+            facts=self.backbone.facts,
+            record=self.record(measures, measured),
+            measures={each.name: each for each in measures},
+            measured=measured,
+            shown=tuple(index for index in sorted(shown) if index in measured.names),
+        )
+
+    def record(self, measures: Sequence[Measure], measured: Measured) -> Record:
+        """Numbers, parameters and circumstances of one pass."""
+        facts = self.backbone.facts
+        values = {
+            each.name: estimates(each, measured.seen[each.name], seed=self.seed)
+            for each in measures
+        }
+        shape = next(each for each in measures if isinstance(each, NormShape))
+        found = shape.shape(measured.seen[shape.name])
+        boxes, cropped = measured.boxes
+        reference = next(self.backbone.parameters())
+        used = len(measured.names)
+        sentences = verdict(values, facts, found.kind, used)
+        return Record(
+            model=dataclasses.asdict(facts) | {"weights_hash": self.backbone.fingerprint()},
+            benchmark={"name": "report", "version": REPORT_VERSION},
+            data={
+                "source": self.source,
+                "n": used,
+                "skipped": len(measured.skipped),
+                "boxes": boxes,
+                "boxes_cropped_away": cropped,
+            },
+            parameters={"view": self.view} | {each.name: each for each in measures},
+            values={name: found for name, found in values.items() if found},
+            timing={
+                "seconds": measured.seconds,
+                "images_per_second": used / measured.seconds,
+                "forward_share": measured.forward_seconds
+                / (measured.seconds * distributed.world()),
+            },
+            environment=environment(
+                device=str(reference.device),
+                dtype=str(reference.dtype).removeprefix("torch."),
+                ranks=distributed.world(),
+                seed=self.seed,
+            ),
+            verdict=tuple(f"{sentence.title} {sentence.text}" for sentence in sentences),
+            skipped=tuple({"name": item.name, "reason": item.reason} for item in measured.skipped),
+        )
+
+
+def default_workers() -> int:
+    """Decoding processes: one less than the processors, between 1 and 4."""
+    return max(1, min(4, len(os.sched_getaffinity(0)) - 1))
