@@ -54,9 +54,8 @@ class View:
     - ``native``: keep aspect and resolution up to rounding each side to the nearest multiple;
       ``size`` is not used. A multiple that ``longest`` forbids is rounded down.
 
-    Scaling is antialiased and reads only the region that is shown (with the margin of its filter),
-    so that very wide pictures cost no memory; the result is that of scaling the whole picture and
-    then cropping. Masks take the nearest pixel.
+    Scaling is antialiased and reads only what is shown, so that very wide pictures cost no memory;
+    the result is that of scaling first and cropping then. Masks take the nearest pixel.
 
     Attributes:
         size: (H, W) of the view.
@@ -86,10 +85,8 @@ class View:
         ):
             raise ValueError(f"size {self.size} is no multiple of {self.multiple}; change either")
         if self.resize is not None and (self.fit != "crop" or self.resize < min(self.size)):
-            raise ValueError(
-                f"resize={self.resize} with fit={self.fit!r} and size {self.size}; resize is for "
-                f"crop, and at least {min(self.size)}"
-            )
+            given = f"resize={self.resize} with fit={self.fit!r} and size {self.size}"
+            raise ValueError(f"{given}; resize is for crop, and at least {min(self.size)}")
         if self.longest is not None and (self.fit != "native" or self.longest < max(self.multiple)):
             raise ValueError(
                 f"longest={self.longest} with fit={self.fit!r} and multiple {self.multiple}; "
@@ -105,15 +102,16 @@ class View:
         height, width = size
         if self.fit == "crop":
             return self._centre(height, width)
+        whole = (0.0, 0.0, float(width), float(height))
         if self.fit == "squash":
-            return Window((0.0, 0.0, float(width), float(height)), self.size)
+            return Window(whole, self.size)
         scale = min(1.0, self.longest / max(size)) if self.longest else 1.0
         most = self.longest or max(size) + max(self.multiple)
         rows, columns = (
             min(max(1, int(side * scale / multiple + 0.5)), most // multiple) * multiple
             for side, multiple in zip(size, self.multiple, strict=True)
         )
-        return Window((0.0, 0.0, float(width), float(height)), (rows, columns))
+        return Window(whole, (rows, columns))
 
     def _centre(self, height: int, width: int) -> Window:
         """Whole-pixel offsets in the scaled picture, as torchvision has them."""

@@ -203,16 +203,21 @@ class Estimate:
 def estimates(each: Measure, seen: Seen, *, seed: int = 0) -> dict[str, Estimate]:
     """What a measure concludes, with percentile bootstrap intervals over images.
 
-    A measure with an attribute ``resamples = 0`` gets no intervals.
+    A measure's ``resamples`` (0: no interval at all) and ``extremes`` (numbers, such as maxima and
+    entropies, for which resampling gives no valid interval) may say otherwise.
     """
     values = each.conclude(seen)
     turns = getattr(each, "resamples", RESAMPLES)
+    extremes: frozenset[str] = getattr(each, "extremes", frozenset())
     if turns == 0 or len(seen.order) < 2:
         return {key: Estimate(number) for key, number in values.items()}
     rng = np.random.default_rng(seed)
     drawn = [each.conclude(seen.resample(rng)) for _ in range(turns)]
     found = {}
     for key, number in values.items():
+        if key in extremes:
+            found[key] = Estimate(number)
+            continue
         low, high = np.nanquantile([row.get(key, np.nan) for row in drawn], [0.025, 0.975])
         found[key] = Estimate(number, float(low), float(high))
     return found

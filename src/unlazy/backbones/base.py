@@ -84,9 +84,7 @@ class Backbone(nn.Module, ABC):
         std = scaled.new_tensor(self.facts.std)[:, None, None]
         return scaled.sub_(mean).div_(std).to(reference.dtype)
 
-    def trace(
-        self, images: Float[Tensor, "B 3 height width"], sites: Iterable[Site] = ()
-    ) -> Trace:
+    def trace(self, images: Float[Tensor, "B 3 height width"], sites: Iterable[Site] = ()) -> Trace:
         """One forward pass that keeps the tokens at ``sites``.
 
         The output is bit-equal to the untraced model's, and no hook survives the call.

@@ -46,7 +46,9 @@ class TimmViT(PlainViT):
         config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
         patch_embed: Any = model.patch_embed
         patch = tuple(patch_embed.patch_size)
-        has_cls = bool(getattr(model, "has_class_token", getattr(model, "cls_token", None) is not None))
+        has_cls = bool(
+            getattr(model, "has_class_token", getattr(model, "cls_token", None) is not None)
+        )
         rotary = getattr(model, "rope", None) is not None
         absolute = getattr(model, "pos_embed", None) is not None
         learned = "learned, resized by bicubic with antialias"

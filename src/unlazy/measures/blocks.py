@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,6 +29,9 @@ class BlockNorms:
     depth: int
     shown: frozenset[int] = frozenset()
     name: str = "blocks"
+    extremes: ClassVar[frozenset[str]] = frozenset(
+        {"highest_max_over_median", "highest_at_block", "largest_rise_at_block"}
+    )
 
     @property
     def reads(self) -> frozenset[Site]:

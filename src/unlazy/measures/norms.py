@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +30,16 @@ class Norms:
 
     absolute: float = 150.0
     name: str = "norms"
+    extremes: ClassVar[frozenset[str]] = frozenset(
+        {
+            "max",
+            "max_over_median",
+            "max_over_median_after_norm",
+            "largest_value",
+            "p98_position_entropy",
+            "p98_most_common_position",
+        }
+    )
 
     @property
     def reads(self) -> frozenset[Site]:
@@ -84,7 +95,7 @@ class NormShape:
     """
 
     name: str = "norm_shape"
-    resamples: int = 0
+    resamples: ClassVar[int] = 0
 
     @property
     def reads(self) -> frozenset[Site]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ class PatchScore:
     """
 
     name: str = "patch_score"
+    extremes: ClassVar[frozenset[str]] = frozenset({"best_position_entropy"})
 
     @property
     def reads(self) -> frozenset[Site]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ class PCA:
     threshold: float = 0.5
     flip: bool = False
     name: str = "pca"
-    resamples: int = 0
+    resamples: ClassVar[int] = 0
 
     @property
     def reads(self) -> frozenset[Site]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -16,7 +17,7 @@ class Pictures:
 
     shown: frozenset[int] = frozenset()
     name: str = "pictures"
-    resamples: int = 0
+    resamples: ClassVar[int] = 0
 
     @property
     def reads(self) -> frozenset[Site]:

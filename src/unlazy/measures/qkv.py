@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,9 @@ class QKVNorms:
 
     layer: int = -1
     name: str = "qkv"
+    extremes: ClassVar[frozenset[str]] = frozenset(
+        f"{part}_max_over_median" for part in ("query", "key", "value")
+    )
 
     @property
     def reads(self) -> frozenset[Site]:

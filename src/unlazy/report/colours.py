@@ -90,9 +90,9 @@ def photo(pixels: UInt8[np.ndarray, "3 height width"]) -> bytes:
 
 
 def data_uri(content: bytes) -> str:
-    """A picture as an address that holds it.
+    r"""A picture as an address that holds it.
 
-    >>> data_uri(b"\\x89PNG")
+    >>> data_uri(b"\x89PNG")
     'data:image/png;base64,iVBORw=='
     """
     kind = "png" if content.startswith(b"\x89PNG") else "jpeg"

@@ -1,0 +1,46 @@
+# Two commands on a bare machine with Python 3.11 or later: make demo, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := .tools/bin/uv
+STAMP := .venv/.installed
+
+.PHONY: demo test perf docs install lint types lock clean
+
+install: $(STAMP)
+
+$(UV):
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check uv==0.13.8
+
+$(STAMP): requirements/lock.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv
+	VIRTUAL_ENV=.venv $(UV) pip sync --quiet --require-hashes requirements/lock.txt
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --editable .
+	touch $(STAMP)
+
+demo: $(STAMP)  ## install, then measure the bundled model on photographs and drawn scenes
+	$(BIN)/unlazy report bundled:tiny-label data:photos data:scenes --size 128 --shown 12 -o demo
+
+test: $(STAMP) lint types  ## install, then format check, lint, types and tests
+	$(BIN)/pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check src tests performance docs
+	$(BIN)/ruff check src tests performance docs
+
+types: $(STAMP)
+	$(BIN)/pyright
+
+perf: $(STAMP)  ## ratios, each measured in one run
+	$(BIN)/python -m performance
+
+docs: $(STAMP)
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs: docs/_build/html/index.html"
+
+lock: $(UV)  ## resolve the dependencies again
+	$(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --group docs \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements/lock.txt
+
+clean:
+	rm -rf .venv .tools demo docs/_build

@@ -1,0 +1,80 @@
+"""Residual networks of timm and torchvision, for comparison: patches without attention.
+
+A position of the last feature map counts as a patch, and the mean over them as the image.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unlazy.backbones.base import Backbone, Call
+from unlazy.backbones.timm import supervision
+from unlazy.tokens import EMBED, FINAL, SHARED, Facts, Site, Tokens
+
+STREAMS = frozenset({"embed", "block", "final", "shared"})
+STAGES = ("layer1", "layer2", "layer3", "layer4")
+STRIDE = 32  # pixels per position of the last feature map: five halvings
+
+
+class ResNet(Backbone):
+    """A residual network with four stages and global average pooling.
+
+    ``EMBED`` is what leaves the stem, ``block(i)`` a residual block, counted over all stages.
+    There is no last norm: ``FINAL``, ``SHARED`` and ``block(-1)`` are the same map.
+    """
+
+    def __init__(
+        self, model: nn.Module, *, library: str, name: str, weights: str, size: tuple[int, int]
+    ) -> None:
+        config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
+        blocks = _blocks(model)
+        head: Any = model.fc
+        activation = next(
+            module for module in blocks[-1].modules() if isinstance(module, nn.ReLU | nn.SiLU)
+        )
+        facts = Facts(
+            name=name,
+            family=f"{library} ResNet",
+            dim=getattr(model, "num_features", None) or head.in_features,
+            depth=len(blocks),
+            heads=0,
+            patch=(STRIDE, STRIDE),
+            multiple=(STRIDE, STRIDE),
+            mean=tuple(config.get("mean", (0.485, 0.456, 0.406))),
+            std=tuple(config.get("std", (0.229, 0.224, 0.225))),
+            size=size,
+            supervision=supervision(name),
+            has_cls=False,
+            num_registers=0,
+            weights=weights,
+            position="zero padding of convolutions",
+            activation=type(activation).__name__,
+            streams=STREAMS,
+            interpolation=config.get("interpolation") or "bilinear",
+        )
+        super().__init__(model, facts)
+
+    def locate(self, site: Site) -> nn.Module:
+        if site == EMBED:
+            return self.model.get_submodule("maxpool")
+        return _blocks(self.model)[-1 if site in (FINAL, SHARED) else site.layer]
+
+    def read(self, site: Site, call: Call) -> Tokens:
+        flat = call.output.flatten(2).transpose(1, 2)  # (B, N, D)
+        return Tokens(flat, tuple(call.output.shape[-2:]), None, flat[:, :0])
+
+    def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:
+        model: Any = self.model
+        if hasattr(model, "forward_head"):
+            return model.forward_head(model.forward_features(images), pre_logits=True)
+        features = images  # torchvision's forward is its children in order, the classifier last
+        for child in list(model.children())[:-1]:
+            features = child(features)
+        return features.flatten(1)
+
+
+def _blocks(model: nn.Module) -> list[nn.Module]:
+    return [block for stage in STAGES for block in model.get_submodule(stage).children()]
