@@ -210,10 +210,8 @@ def mask_to_grid(
     """
     height, width = mask.shape
     if height % grid[0] or width % grid[1]:
-        raise ValueError(
-            f"a mask of {height} x {width} pixels does not divide into a grid of "
-            f"{grid[0]} x {grid[1]}; view it with multiple=patch first"
-        )
+        sizes = f"a mask of {height} x {width} pixels does not divide into {grid[0]} x {grid[1]}"
+        raise ValueError(f"{sizes} patches; view it with multiple=patch first")
     cells = (mask != 0).view(grid[0], height // grid[0], grid[1], width // grid[1])
     return cells.double().mean(dim=(1, 3)) > share
 
