@@ -1,6 +1,6 @@
 """What every backbone promises, over all families, with tiny random weights."""
 
-from functools import lru_cache
+from functools import cache
 
 import pytest
 import timm
@@ -166,7 +166,7 @@ def sites(backbone: Backbone) -> list[Site]:
     return [site for site in (EMBED, FINAL, SHARED, *layered) if site.stream in streams]
 
 
-@lru_cache(maxsize=None)
+@cache
 def traced(name: str):
     """A backbone, images that are not square where it can, and a trace of every site."""
     backbone = build(name)
