@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from unlazy.backbones.timm import TimmViT
 from unlazy.backbones.weights import CheckpointMismatch, Weights, fit, read_checkpoint
 from unlazy.tokens import EMBED, FINAL, SHARED, Site, Tokens
 
-NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 64, "heads": 1, "layers": 0}
+NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 64, "heads": 1, "layers": 1}
 
 
 class OpenClipViT(PlainViT):
@@ -127,8 +126,14 @@ class OpenClipTimmViT(TimmViT):
     def __init__(self, tower: nn.Module, entry: Entry, *, weights: str) -> None:
         model: Any = tower
         super().__init__(model.trunk, name=entry.name, weights=weights)
-        facts = asdict(self.facts)
-        self.facts = entry.describe({**facts, "family": f"open_clip {facts['family']}"})
+        stride = tuple(model.trunk.patch_embed.feat_ratio(as_scalar=False))  # stem and patch
+        known = {
+            **vars(self.facts),
+            "family": f"open_clip {self.facts.family}",
+            "patch": stride,
+            "multiple": stride,
+        }
+        self.facts = entry.describe(known)
         self.projection = model.head
 
     def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:

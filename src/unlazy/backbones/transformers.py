@@ -21,6 +21,7 @@ from unlazy.backbones.transformers_files import (
     complaint_about,
     model_class,
     pair,
+    quiet,
     read_config,
     read_origin,
 )
@@ -188,15 +189,17 @@ def names() -> dict[str, list[str]]:
 
 def _load_weights(name: str, config: Any, path: Path | None) -> nn.Module:
     """The model of ``config`` with the weights at ``path``, or with its own."""
+    state = None if path is None else dict(read_checkpoint(path))
     try:
-        model, report = model_class(config).from_pretrained(
-            name if path is None else None,
-            config=config,
-            state_dict=None if path is None else dict(read_checkpoint(path)),
-            dtype=torch.float32,
-            output_loading_info=True,
-            **_without_pooler(config),
-        )
+        with quiet():
+            model, report = model_class(config).from_pretrained(
+                name if path is None else None,
+                config=config,
+                state_dict=state,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **_without_pooler(config),
+            )
     except OSError as error:
         reason = FileNotFoundError(absent(name, "weights"))
         raise PretrainedUnavailable(name, reason) from error

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -53,6 +54,21 @@ def library() -> ModuleType:
             "Hugging Face models need an extra: run `pip install unlazy[text]`"
         ) from error
     return transformers
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the library's progress bars and loading report; the caller checks the report."""
+    logging = library().utils.logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def pair(size: int | Iterable[int]) -> tuple[int, int]:
