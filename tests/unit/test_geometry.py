@@ -174,12 +174,12 @@ def test_a_very_wide_picture_is_fast_and_small():
         ({"size": (32, 32), "fit": "squash", "resize": 64}, "resize is for crop"),
         ({"size": (32, 32), "longest": 64}, "longest is for native"),
         ({"size": (1, 1), "fit": "native", "multiple": (14, 14), "longest": 13}, "at least 14"),
-        ({"size": (32, 32), "fit": "pad"}, "use crop, squash or native"),
-        ({"size": (32, 32), "interpolation": "nearest"}, "use bicubic or bilinear"),
+        ({"size": (32, 32), "fit": "pad"}, "crop.*squash.*native"),
+        ({"size": (32, 32), "interpolation": "nearest"}, "bicubic.*bilinear"),
     ],
 )
 def test_impossible_views_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):  # types are checked if asked for
         View(**arguments)
 
 
@@ -219,7 +219,7 @@ def test_box_to_grid_edges():
     assert overlap[0].tolist() == [[False, True, False], [False, False, False]]
     assert not overlap[1].any()
     assert box_to_grid(boxes[:0], (2, 3), size=(32, 48), rule="center").shape == (0, 2, 3)
-    with pytest.raises(ValueError, match="overlap or center"):
+    with pytest.raises((ValueError, TypeError), match=r"overlap.*center"):
         box_to_grid(boxes, (2, 3), size=(32, 48), rule="touch")
 
 

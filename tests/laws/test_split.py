@@ -1,0 +1,120 @@
+"""The split law: any split over batches and ranks gives the same conclusion."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unlazy import distributed
+from unlazy.geometry import Viewed
+from unlazy.ledger import Batch, Ledger
+from unlazy.measures.attention import Attention
+from unlazy.measures.blocks import BlockNorms
+from unlazy.measures.neighbours import Neighbours
+from unlazy.measures.norms import Norms, NormShape
+from unlazy.measures.patch_score import PatchScore
+from unlazy.measures.pca import PCA
+from unlazy.measures.qkv import QKVNorms
+from unlazy.measures.votes import Votes
+from unlazy.tokens import STREAMS, Site, Tokens, Trace, resolve
+
+COUNT, DEPTH, GRID, DIM = 9, 3, (3, 4), 8
+SHOWN = frozenset({1, 5})
+MEASURES = [
+    Norms(),
+    NormShape(),
+    Attention(),
+    PatchScore(),
+    Neighbours(),
+    QKVNorms(),
+    BlockNorms(DEPTH, SHOWN),
+    Votes(keep=2),
+    PCA(SHOWN),
+]
+
+
+def everything() -> dict[Site, Tokens]:
+    generator = torch.Generator().manual_seed(3)
+    sites = [Site(stream, layer) for stream in STREAMS for layer in range(DEPTH)]
+    found = {}
+    for site in {resolve(site, DEPTH) for site in sites}:
+        whole = torch.randn(COUNT, 13, DIM, generator=generator)
+        if site.stream == "attention":
+            whole = whole.softmax(1)
+        tokens = Tokens.split(whole, GRID, num_prefix=1, has_cls=True)
+        found[site] = tokens
+        found[site._replace(norm=True)] = tokens.norms()
+    return found
+
+
+TOKENS = everything()
+IMAGE = torch.randn(COUNT, DIM, generator=torch.Generator().manual_seed(4))
+BOXES = torch.tensor([[0.0, 0, 20, 20], [20, 10, 40, 30], [5, 5, 11, 25]])
+
+
+def view(index: int) -> Viewed:
+    pixels = torch.zeros(3, 30, 40, dtype=torch.uint8)
+    if index % 3 == 2:
+        return Viewed(pixels)
+    return Viewed(pixels, BOXES[[index % 3]], torch.tensor([True]))
+
+
+def part(indices: list[int]) -> tuple[Trace, Batch]:
+    tokens = {
+        site: Tokens(
+            all_.patches[indices], all_.grid, all_.cls[indices], all_.registers[indices]
+        )
+        for site, all_ in TOKENS.items()
+    }
+    views = tuple(view(index) for index in indices)
+    batch = Batch(
+        indices=tuple(indices),
+        pixels=torch.stack([each.pixels for each in views]),
+        names=tuple(map(str, indices)),
+        labels=(None,) * len(indices),
+        views=views,
+    )
+    return Trace(IMAGE[indices], tokens, DEPTH), batch
+
+
+def conclude(ranks: list[list[list[int]]], monkeypatch) -> dict[str, dict[str, float]]:
+    ledgers = []
+    for batches in ranks:
+        ledger = Ledger()
+        for indices in batches:
+            trace, batch = part(indices)
+            for measure in MEASURES:
+                ledger.add(measure.name, measure.observe(trace, batch), indices)
+            ledger.indices.extend(indices)
+        ledgers.append(ledger)
+    states = [(each.kept, each.sums, each.indices) for each in ledgers]
+    monkeypatch.setattr(distributed, "gather", lambda mine: states)
+    seen = ledgers[0].gather(MEASURES)
+    return {each.name: each.conclude(seen[each.name]) for each in MEASURES}
+
+
+@st.composite
+def splits(draw):
+    """Every index once, over 1 to 3 ranks, in batches of any size and order."""
+    order = draw(st.permutations(range(COUNT)))
+    ranks = [[] for _ in range(draw(st.integers(1, 3)))]
+    for index in order:
+        ranks[draw(st.integers(0, len(ranks) - 1))].append(index)
+    return [
+        [indices[at : at + size] for at in range(0, len(indices), size)]
+        for indices in ranks
+        for size in [draw(st.integers(1, 4))]
+    ]
+
+
+@given(ranks=splits())
+def test_any_split_concludes_the_same(ranks):
+    with pytest.MonkeyPatch.context() as patch:
+        whole = conclude([[list(range(COUNT))]], patch)
+        parts = conclude(ranks, patch)
+    for name, numbers in whole.items():
+        assert numbers, f"{name} concludes nothing"
+        assert parts[name].keys() == numbers.keys()
+        for key, number in numbers.items():
+            np.testing.assert_allclose(parts[name][key], number, rtol=1e-5, err_msg=f"{name} {key}")

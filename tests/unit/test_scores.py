@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import definitions
+from scipy import stats
+
+from unlazy import pooling, scores
+
+sizes = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(2, 17), st.integers(0, 99))
+
+
+def tokens(rows, columns, dim, seed):
+    return torch.randn(2, rows, columns, dim, generator=torch.Generator().manual_seed(seed))
+
+
+@given(sizes)
+def test_patch_score_is_the_published_cosine(size):
+    grid = tokens(*size)
+    patches, image = grid.flatten(1, 2), grid.mean((1, 2))
+    found = scores.patch_score(patches, image)
+    for index in range(2):
+        expected = definitions.patch_score_cosine(patches[index].numpy(), image[index].numpy())
+        np.testing.assert_allclose(found[index], expected, atol=1e-5)
+
+
+def test_cosine_ignores_token_scale_and_dot_does_not():
+    patches, image = tokens(3, 3, 8, 0).flatten(1, 2), torch.randn(2, 8)
+    louder = patches.clone()
+    louder[:, 4] *= 50
+    torch.testing.assert_close(
+        scores.patch_score(louder, image), scores.patch_score(patches, image)
+    )
+    dots = [scores.patch_score(each, image, score="dot") for each in (louder, patches)]
+    assert not torch.allclose(*dots)
+
+
+def test_centred_cosine_ignores_an_offset_that_all_share():
+    patches, image = tokens(3, 3, 8, 0).flatten(1, 2), torch.randn(2, 8)
+    shifted = scores.patch_score(patches + 9, image + 9, score="centred_cosine")
+    torch.testing.assert_close(
+        shifted, scores.patch_score(patches, image, score="centred_cosine"), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_unknown_score_names_the_known_ones():
+    with pytest.raises(ValueError, match="use cosine, dot or centred_cosine"):
+        scores.patch_score(torch.ones(1, 2, 3), torch.ones(1, 3), score="euclid")
+
+
+@given(sizes)
+def test_neighbour_similarity_is_the_mean_over_existing_neighbours(size):
+    grid = tokens(*size)
+    found = scores.neighbour_similarity(grid)
+    for index in range(2):
+        expected = definitions.neighbour_similarity(grid[index].double().numpy())
+        np.testing.assert_allclose(found[index], expected, atol=1e-5)
+
+
+def test_orthogonal_checkerboard_has_no_similar_neighbours():
+    board = torch.zeros(1, 4, 4, 2)
+    board[0, ..., 0] = (torch.arange(4)[:, None] + torch.arange(4)) % 2
+    board[0, ..., 1] = 1 - board[0, ..., 0]
+    assert scores.neighbour_similarity(board).abs().max() == 0
+
+
+def test_top_share_takes_at_least_one_and_breaks_ties_by_position():
+    assert scores.top_share(torch.ones(1, 10), 0.02).tolist() == [[True] + [False] * 9]
+    assert scores.top_share(torch.arange(100.0)[None], 0.05).sum() == 5
+
+
+@given(st.integers(0, 50))
+def test_spearman_agrees_with_scipy_ties_included(seed):
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(0, 5, (3, 12)), rng.integers(0, 5, (3, 12))
+    found = scores.spearman(torch.tensor(first).float(), torch.tensor(second).float())
+    expected = [stats.spearmanr(a, b).statistic for a, b in zip(first, second, strict=True)]
+    np.testing.assert_allclose(found, np.nan_to_num(expected), atol=1e-9)
+
+
+@given(st.integers(1, 12), st.integers(2, 21), st.integers(0, 50))
+def test_votes_are_the_released_selection(count, dim, seed):
+    patches = torch.randn(2, count, dim, generator=torch.Generator().manual_seed(seed)).double()
+    for keep in {1, (count + 1) // 2, count}:
+        found = pooling.votes(patches, keep=keep)
+        assert found.sum(1).tolist() == [keep * dim] * 2
+        for index in range(2):
+            exact = definitions.lazy_strike_scores_released(patches[index].numpy())
+            assert found[index].tolist() == definitions.votes(exact, keep).tolist()
+
+
+def test_votes_survive_constant_channels_and_half_precision():
+    assert pooling.votes(torch.zeros(1, 4, 6), keep=2).sum() == 12
+    assert torch.isfinite(pooling.lazy_strike_scores(torch.zeros(1, 4, 6))).all()
+    half = torch.randn(1, 9, 32).half()
+    assert torch.equal(pooling.votes(half, keep=3), pooling.votes(half.float(), keep=3))
+
+
+def test_votes_refuse_a_keep_out_of_range():
+    with pytest.raises(ValueError, match=r"1\.\.4"):
+        pooling.votes(torch.zeros(1, 4, 6), keep=5)
