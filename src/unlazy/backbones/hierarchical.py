@@ -7,6 +7,7 @@ grid is ``size / facts.patch``. Without a class token, attention is the attentio
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from jaxtyping import Float
@@ -33,7 +34,7 @@ class Hierarchical(Backbone):
     ) -> None:
         found: Any = model
         config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
-        stages = list(self.stages(model))
+        stages = self.stages(model)
         stride = self.stem_stride(model) * 2 ** (len(stages) - 1)
         last = stages[-1].blocks[-1]
         facts = Facts(
@@ -59,7 +60,7 @@ class Hierarchical(Backbone):
 
     @staticmethod
     @abstractmethod
-    def stages(model: Any) -> nn.Sequential:
+    def stages(model: Any) -> Sequence[Any]:
         """The stages of the wrapped model, each with ``blocks``."""
 
     @staticmethod
@@ -79,9 +80,9 @@ class Hierarchical(Backbone):
     def place(self, layer: int) -> tuple[int, Any]:
         """The stage number and the module of a block."""
         for number, stage in enumerate(self.stages(self.model)):
-            if layer < len(stage.blocks):  # pyright: ignore[reportArgumentType]
-                return number, stage.blocks[layer]  # pyright: ignore[reportIndexIssue]
-            layer -= len(stage.blocks)  # pyright: ignore[reportArgumentType]
+            if layer < len(stage.blocks):
+                return number, stage.blocks[layer]
+            layer -= len(stage.blocks)
         raise AssertionError("layers are resolved before they are placed")
 
     def grid(self, size: tuple[int, int], layer: int) -> tuple[int, int]:
@@ -129,7 +130,7 @@ class PVTv2(Hierarchical):
         super().__init__(model, name=name, weights=weights, size=size, position=position)
 
     @staticmethod
-    def stages(model: Any) -> nn.Sequential:
+    def stages(model: Any) -> Sequence[Any]:
         return model.stages
 
     @staticmethod

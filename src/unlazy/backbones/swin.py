@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ class SwinV2(Hierarchical):
         )
 
     @staticmethod
-    def stages(model: Any) -> nn.Sequential:
+    def stages(model: Any) -> Sequence[Any]:
         return model.layers
 
     @staticmethod

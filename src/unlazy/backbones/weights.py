@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import pickle
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ NESTS = ("teacher", "state_dict_ema", "model_ema", "state_dict", "model_state", 
 PREFIXES = ("module.", "model.", "backbone.", "teacher.", "encoder.", "visual.")
 HEADS = ("head.", "heads.", "head_dist.", "fc.", "dino_head", "ibot_head", "attn_pool.", "decoder")
 COUNTERS = "num_batches_tracked"  # never used in evaluation, absent from old files
+PICKLE_STARTS = (b"PK", b"\x80")  # a torch archive, a bare pickle
 SHOWN = 4  # keys that an error names
 
 _log = logging.getLogger(__name__)
@@ -197,12 +199,15 @@ def _unnest(held: object, name: str) -> dict[str, Tensor]:
 
 
 def _unpickling(path: Path, reason: str) -> str:
-    if "Unsupported global" not in reason and "Unsupported operand" not in reason:
+    with path.open("rb") as file:
+        starts = file.read(2)
+    if not starts.startswith(PICKLE_STARTS):
         return f"{path.name} is damaged or not a checkpoint; download or copy it again"
-    named = reason.partition("GLOBAL ")[2].split(" ")[0] or "an object that is not a tensor"
+    found = re.search(r"GLOBAL (\S+)", reason)
+    named = found[1] if found else "it holds Python objects that are not weights"
     return (
-        f"{path.name} was refused: loading it would run code ({named}). If you trust it, re-save"
-        " only its state_dict as safetensors, in the environment that made it"
+        f"{path.name} was refused, since loading it could run code ({named}). If you trust it,"
+        " re-save only its state_dict as safetensors, in the environment that made it"
     )
 
 
