@@ -62,6 +62,14 @@ def test_link_loops_end(tmp_path):
     assert names(ImageFiles(tmp_path / "a")) == ["1.png", "linked/2.png"]
 
 
+@pytest.mark.timeout(20)
+def test_many_loops_end_soon(tmp_path):
+    tree(tmp_path, "1.png")
+    for number in range(4):  # 4 ** 40 ways, if each were followed
+        (tmp_path / f"loop{number}").symlink_to(tmp_path, target_is_directory=True)
+    assert names(ImageFiles(tmp_path)) == ["1.png"]
+
+
 def test_a_named_file_is_taken_whatever_its_suffix(tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(NOISE).save(buffer, "PNG")
