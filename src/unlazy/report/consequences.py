@@ -40,11 +40,12 @@ def _lazy(values: Values) -> bool:
     return low <= number(values, "patch_score", "point_in_box/chance")
 
 
-def dense_use(values: Values, facts: Facts, kind: str, found: bool) -> Sentence:
+def dense_use(values: Values, kind: str, found: bool) -> Sentence:
     """What the findings mean for tasks that read every patch."""
     title = "What this means for dense use"
     if found:
-        attention = " Attention maps show them as bright dots." if facts.heads else ""
+        shared = number(values, "attention", "iou_with_norm", 0.0)
+        attention = " Attention maps show some of them as bright dots." if shared > 0 else ""
         return Sentence(
             title,
             "Segmentation, detection and object discovery read each patch as a description of its"

@@ -13,7 +13,7 @@ from unlazy.measures.pca import PCA
 from unlazy.report import plots
 from unlazy.report.colours import Scale, paint, paint_colours
 from unlazy.report.findings import Findings
-from unlazy.scores import cutoff
+from unlazy.scores import Cutoff, cutoff
 
 
 @dataclass(frozen=True)
@@ -118,13 +118,19 @@ def missing(findings: Findings, measure: str) -> str:
     return "This was not measured in this run."
 
 
+def has_maps(findings: Findings, kind: Kind) -> bool:
+    """Whether ``maps`` gives any."""
+    seen = findings.measured.seen.get(kind.measure)
+    return seen is not None and bool(seen.kept.get(kind.row))
+
+
 def maps(findings: Findings, kind: Kind, *, relative: bool = False) -> dict[int, np.ndarray]:
     """Index -> map (H, W), or (H, W, 3) colours for PCA, of the shown pictures that have one.
 
     With ``relative``, kinds that say so are divided by the median over all pictures.
     """
     seen = findings.measured.seen.get(kind.measure)
-    if seen is None or kind.row not in seen.kept:
+    if seen is None or not has_maps(findings, kind):
         return {}
     if kind.key == "pca":
         owners = [index for index in seen.order if index in seen.kept[kind.row]]
@@ -168,7 +174,7 @@ def outlier_maps(findings: Findings) -> dict[str, np.ndarray]:
     seen, measure = findings.measured.seen.get("norms"), findings.measures.get("norms")
     if seen is None or not isinstance(measure, Norms):
         return {}
-    rules = {"over three medians": "3median", "top 2 % of all patches": "p98"}
+    rules: dict[str, Cutoff] = {"over three medians": "3median", "top 2 % of all patches": "p98"}
     found = {title: measure.outlier_map(seen, rule) for title, rule in rules.items()}
     return {title: one for title, one in found.items() if one is not None}
 

@@ -46,6 +46,7 @@ def norm_histogram(
     figure, axes = _canvas()
     axes.hist(norms, bins=np.linspace(low, high + 1e-9, BINS + 1), color=ACCENT, linewidth=0)
     axes.set_yscale("log")
+    axes.set_ylim(bottom=0.6)  # one patch is a visible bar
     axes.set_xlim(low - pad, high + pad)
     shown = sorted((value, key) for key, value in cutoffs.items() if low <= value <= high + pad)
     for turn, (value, key) in enumerate(shown):

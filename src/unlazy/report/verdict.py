@@ -39,12 +39,12 @@ def verdict(values: Values, facts: Facts, kind: str, n: int) -> tuple[Sentence, 
         _random(facts),
         _norms(values, kind, found),
         _attention(values, found),
-        _object(values),
+        _object(values, n),
         _redundancy(values, found),
         _depth(values, found),
         _places(values, found, n),
         sureness(values, kind, n),
-        dense_use(values, facts, kind, found),
+        dense_use(values, kind, found),
         advice(values, facts, found),
     ]
     return tuple(sentence for sentence in sentences if sentence is not None)
@@ -100,7 +100,7 @@ def _norms(values: Values, kind: str, found: bool) -> Sentence | None:
 
 
 def _attention(values: Values, found: bool) -> Sentence | None:
-    mass = number(values, "attention", "top_2_percent_mass")
+    mass = number(values, "attention", "top_mass")
     if mass != mass:
         return None
     gets = f"On average, the 2 % of the patches with most attention get {percent(mass)} of all"
@@ -123,7 +123,7 @@ def _attention(values: Values, found: bool) -> Sentence | None:
     )
 
 
-def _object(values: Values) -> Sentence | None:
+def _object(values: Values, n: int) -> Sentence | None:
     if "patch_score" not in values:
         return None
     score = estimate(values, "patch_score", "point_in_box/cosine")
@@ -152,6 +152,8 @@ def _object(values: Values) -> Sentence | None:
         title, level = "Patch scores beat chance, but not pointing at the centre", "note"
     else:
         title, level = "Patch scores follow the object", "fine"
+    if n < FEW_PICTURES:
+        title, level = f"{title}; too few pictures to rely on", "note"
     return Sentence(title, counts, level)
 
 
