@@ -9,13 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from torchvision.transforms.v2 import functional as F
 
-from unlazy.geometry import (
-    View,
-    box_to_grid,
-    component_box,
-    largest_component,
-    mask_to_grid,
-)
+from unlazy.geometry import View, box_to_grid, component_box, largest_component, mask_to_grid
 
 VIEWS = {
     "crop": View((64, 64)),
