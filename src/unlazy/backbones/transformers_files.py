@@ -128,8 +128,8 @@ def read_origin(name: str, config: Any, *, random: bool) -> Origin:
             stacklevel=3,
         )
     return Origin(
-        mean=tuple(found.get("image_mean") or layout.mean),
-        std=tuple(found.get("image_std") or layout.std),
+        mean=_colour(found.get("image_mean") or layout.mean),
+        std=_colour(found.get("image_std") or layout.std),
         interpolation=RESAMPLING[int(found.get("resample", 3))],
         supervision=_supervision(name, config),
     )
@@ -149,6 +149,11 @@ def complaint_about(report: Mapping[str, Any]) -> str:
     }
     named = [f"{what} {_shorten(sorted(keys))}" for what, keys in problems.items() if keys]
     return "; ".join([*named, *map(str, report.get("error_msgs") or ())])
+
+
+def _colour(values: Iterable[float]) -> Colour:
+    red, green, blue = values
+    return red, green, blue
 
 
 def _shorten(keys: list[str], most: int = 8) -> str:
