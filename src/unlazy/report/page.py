@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unlazy.report import figures, panels
+from unlazy.report import figures, numbers, panels
 from unlazy.report.colours import photo
 from unlazy.report.findings import Findings
 from unlazy.report.record import write_whole
-from unlazy.report.verdict import kind_of, verdict
+from unlazy.report.verdict import Sentence, kind_of, norm_sentence, verdict
 
 HERE = Path(__file__).parent
 NAME_LENGTH = 40
@@ -105,9 +105,15 @@ def _content(several: Sequence[Findings]) -> dict[str, Any]:
         "qkv": _qkv(several),
         "places": panels.outlier_strips(several),
         "high_legends": panels.legends(high, high_kinds) if high else (),
+        "high_verdicts": [(each.label, _norms_of(each)) for each in high],
         "high": panels.shown(high, high_kinds) if high else (),
-        "tables": panels.tables(several),
+        "tables": numbers.tables(several),
     }
+
+
+def _norms_of(findings: Findings) -> Sentence | None:
+    values = findings.record.values
+    return norm_sentence(values, kind_of(values))
 
 
 def _model(findings: Findings) -> dict[str, Any]:
@@ -125,7 +131,7 @@ def _model(findings: Findings) -> dict[str, Any]:
         "source": str(record.data.get("source", "")),
         "facts": _facts(findings),
         "skipped": record.skipped,
-        "sections": [(name, panels.flattened(plain[name])) for name in rest if plain[name]],
+        "sections": [(name, numbers.flattened(plain[name])) for name in rest if plain[name]],
     }
 
 

@@ -15,7 +15,7 @@ from unlazy.report.sentences import (
 )
 from unlazy.tokens import Facts
 
-__all__ = ["Sentence", "kind_of", "verdict"]
+__all__ = ["Sentence", "kind_of", "norm_sentence", "verdict"]
 
 CONCENTRATED = 0.2
 """Attention is concentrated if 2 % of the patches get this share of it; chosen by us."""
@@ -37,7 +37,7 @@ def verdict(values: Values, facts: Facts, kind: str, n: int) -> tuple[Sentence, 
     found = has_high_norms(values, kind)
     sentences = [
         _random(facts),
-        _norms(values, kind, found),
+        norm_sentence(values, kind),
         _attention(values, found),
         _object(values, n),
         _redundancy(values, found),
@@ -61,7 +61,9 @@ def _random(facts: Facts) -> Sentence | None:
     )
 
 
-def _norms(values: Values, kind: str, found: bool) -> Sentence | None:
+def norm_sentence(values: Values, kind: str) -> Sentence | None:
+    """What the norms show; None where they were not measured."""
+    found = has_high_norms(values, kind)
     if "norms" not in values:
         return None
     ratio = number(values, "norms", "max_over_median")

@@ -1,0 +1,146 @@
+import dataclasses
+import html
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unit.page_findings import HOSTILE, findings, mixed, without, written
+from unlazy.report.meanings import meaning
+from unlazy.report.numbers import tables
+from unlazy.report.page import render, write_maps, write_page
+
+
+class Elements(HTMLParser):
+    """Start tags with their attributes, and the visible text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def of(self, wanted):
+        return [attributes for tag, attributes in self.tags if tag == wanted]
+
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def page():
+    return render([findings()])
+
+
+def test_the_page_is_one_whole_file(tmp_path):
+    path = write_page([findings()], tmp_path / "new")
+    assert path == tmp_path / "new" / "index.html"
+    assert [item.name for item in path.parent.iterdir()] == ["index.html"]
+    assert path.stat().st_size < 3_000_000
+
+
+def test_nothing_is_fetched(page):
+    found = Elements(page)
+    for tag, attributes in found.tags:
+        for key in ("src", "href", "xlink:href", "srcset", "action"):
+            address = attributes.get(key) or "#"
+            assert address.startswith(("data:", "#")), (tag, address)
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_hostile_names_stay_text(page):
+    assert HOSTILE not in page
+    found = Elements(page)
+    assert len(found.of("script")) == 1
+    assert not any("onerror" in attributes for attributes in found.of("img"))
+    assert HOSTILE in html.unescape(page)
+    assert "the file is <b>empty</b>" in found.text()
+
+
+def test_the_verdict_comes_before_all_figures_and_says_random(page):
+    order = ["verdict", "facts", "maps", "norms", "blocks", "qkv", "neighbours", "places"]
+    order += ["numbers", "skipped", "record"]
+    places = [page.index(f'<section id="{name}"') for name in order]
+    assert places == sorted(places)
+    assert "The weights of this model are random" in page[places[0] : places[1]]
+
+
+def test_every_picture_has_words(page):
+    pictures = Elements(page).of("img")
+    assert len(pictures) > 4 * 7
+    assert all(attributes["alt"] for attributes in pictures)
+
+
+def test_every_number_is_on_the_page_and_explained():
+    found = [(measure, key) for measure, row in findings().record.values.items() for key in row]
+    assert not [pair for pair in found if not meaning(*pair)]
+    assert sum(len(table.rows) for table in tables([findings()])) == len(found)
+    text = Elements(render([findings()])).text()
+    assert not [key for _, key in found if key not in text]
+
+
+def test_the_record_is_shown_whole(page):
+    text = Elements(page).text()
+    for name in ("packages.torch", "view.fit", "weights_hash", "images_per_second", "dtype"):
+        assert name in text
+
+
+def test_a_comparison_has_a_column_a_model(tmp_path):
+    text = written([findings(), findings("timm:<other>", 1)], tmp_path)
+    found = Elements(text)
+    assert "unlazy comparison" in found.text()
+    assert "timm:<other>" in found.text()
+    assert "timm:<other>" not in text
+    assert "x median" in found.text()
+    assert "multiples of each model's median" in found.text()
+
+
+def test_a_model_without_attention_lacks_the_figure_and_the_page_says_why():
+    bare = without(findings(), "attention", "qkv", "votes", "blocks", "neighbours", "patch_score")
+    text = Elements(render([bare])).text()
+    assert "Attention is not shown. This model has no attention" in text
+    assert "no queries, keys and values" in text
+    both = Elements(render([findings(), bare])).text()
+    assert "timm:tiny: Attention is not shown" in both
+
+
+def test_pictures_of_several_sizes_have_no_common_places():
+    text = Elements(render([mixed()])).text()
+    assert "The pictures have different grids" in text
+    assert "Photo, 64 x 64" in text
+    assert "Photo, 96 x 64" in text
+
+
+def test_high_resolution_is_a_section_of_its_own(page):
+    assert 'id="high"' not in page
+    high = render([dataclasses.replace(findings(), high=findings())])
+    section = high[high.index('id="high"') : high.index('id="numbers"')]
+    assert 'class="verdict"' in section
+
+
+def test_no_findings_are_refused():
+    with pytest.raises(ValueError, match="at least one model"):
+        render([])
+
+
+def test_maps_are_pictures_with_safe_names(tmp_path):
+    paths = write_maps(findings(), tmp_path / "maps")
+    assert len(paths) == 4 * (6 + 3 + 1)
+    for path in paths:
+        assert re.fullmatch(r"\d{5}[A-Za-z0-9_-]*\.(png|jpg)", path.name)
+        assert path.parent == tmp_path / "maps"
+        assert np.asarray(Image.open(path)).size > 0
+
+
+def test_a_folder_that_cannot_be_written_raises(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file"):
+        write_page([findings()], tmp_path / "file")

@@ -1,0 +1,103 @@
+"""The page in a real browser; skipped where there is none."""
+
+from pathlib import Path
+
+import pytest
+
+from unit.page_findings import findings, written
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module", params=["report", "comparison"])
+def address(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    several = [findings()]
+    if request.param == "comparison":
+        several.append(findings("timm:" + "a_very_long_model_name" * 5, 1))
+    written(several, folder)
+    return (folder / "index.html").as_uri()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens the page and notes requests and errors."""
+    contexts = []
+
+    def go(width, scheme):
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        contexts.append(context)
+        page, requests, errors = context.new_page(), [], []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: errors.append(message.text))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("dialog", lambda dialog: (errors.append("dialog"), dialog.dismiss()))
+        page.goto(address)
+        return page, requests, errors
+
+    yield go
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_the_page_stands_alone_and_fits(visit, address, width, scheme):
+    page, requests, errors = visit(width, scheme)
+    assert page.locator("#verdict li").first.is_visible()
+    sizes = page.eval_on_selector_all("img", "every => every.map(one => one.naturalWidth)")
+    assert sizes
+    assert all(size > 0 for size in sizes)
+    for details in page.locator("summary").all():
+        details.click()
+    wide, inner = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= inner
+    assert errors == []
+    assert [url for url in requests if not url.startswith("data:")] == [address]
+
+
+def luminance(page):
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(int(part) for part in colour.strip("rgb()").split(","))
+
+
+def test_the_page_follows_the_system_until_the_button_is_pressed(visit):
+    light, _, _ = visit(800, "light")
+    dark, _, _ = visit(800, "dark")
+    assert luminance(dark) < 200 < 600 < luminance(light)
+    for page, name in ((light, "Light page"), (dark, "Dark page")):
+        before = luminance(page)
+        page.get_by_role("button").focus()
+        page.keyboard.press("Enter")
+        assert (luminance(page) < 400) != (before < 400)
+        assert page.get_by_role("button").inner_text() == name
+
+
+def test_texts_of_plots_follow_the_theme(visit):
+    fills = []
+    for scheme in ("light", "dark"):
+        page, _, _ = visit(800, scheme)
+        fills.append(page.eval_on_selector(".plot text", "one => getComputedStyle(one).fill"))
+    assert fills[0] != fills[1]
