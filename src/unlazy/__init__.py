@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from unlazy.data.sample import Sample
     from unlazy.geometry import View
     from unlazy.ledger import Measure
-    from unlazy.measure import measure
     from unlazy.report.page import write_page
     from unlazy.report.record import Record
     from unlazy.report.run import investigate
@@ -30,7 +29,6 @@ _HOME = {
     "Sample": "unlazy.data.sample",
     "View": "unlazy.geometry",
     "Measure": "unlazy.ledger",
-    "measure": "unlazy.measure",
     "write_page": "unlazy.report.page",
     "Record": "unlazy.report.record",
     "investigate": "unlazy.report.run",
@@ -49,7 +47,6 @@ __all__ = [  # noqa: RUF022
     "Sample",
     "View",
     "Measure",
-    "measure",
     "write_page",
     "Record",
     "investigate",
