@@ -44,6 +44,7 @@ def test_random_weights_come_first(facts):
     assert "random" in first.title
     assert "Nothing below says anything about the trained model" in first.text
     assert first.level == "warning"
+    assert "What to try" not in titles({"norms": NORMS}, random, "bimodal")
 
 
 @pytest.mark.parametrize(

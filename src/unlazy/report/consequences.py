@@ -40,7 +40,7 @@ def _lazy(values: Values) -> bool:
     return low <= number(values, "patch_score", "point_in_box/chance")
 
 
-def dense_use(values: Values, kind: str, found: bool) -> Sentence:
+def dense_use(values: Values, kind: str, n: int, found: bool) -> Sentence:
     """What the findings mean for tasks that read every patch."""
     title = "What this means for dense use"
     if found:
@@ -57,9 +57,9 @@ def dense_use(values: Values, kind: str, found: bool) -> Sentence:
         return Sentence(
             title,
             "Norms look sound, but the vector of the whole picture does not point at the object."
-            " Object discovery and zero-shot segmentation, which rank patches by it, will mark"
-            " background.",
-            "warning",
+            " Object discovery and zero-shot segmentation, which rank patches by it, are likely to"
+            " mark background.",
+            "note" if n < FEW_PICTURES else "warning",
         )
     if kind == "unknown":
         return Sentence(title, "Norms were not measured, so nothing can be said.", "note")

@@ -30,7 +30,7 @@ _NORMS = {
     "share_over_3median": "share of the patches whose norm exceeds three medians",
     "share_over_absolute": "share of the patches above a fixed norm that was set for DINOv2-g",
     "images_with_high_norm": "share of the pictures with at least one patch above three medians",
-    "p98_position_entropy": "how evenly the top 2 % spread over positions: 0 one, 1 even",
+    "p98_position_entropy": "how evenly the top 2 % spread over places, from 0 (one place) to 1",
     "p98_most_common_position": "share of the top 2 % that sits at the most common position",
 }
 _SHAPE = {
@@ -64,7 +64,7 @@ _SCORE = {
     "spread_cosine": "how much that likeness differs between the patches of a picture",
     "max_cosine": "likeness of the best patch, mean over pictures",
     "norm_correlation": "do patches with higher norm score higher? from -1 to 1",
-    "best_position_entropy": "how evenly the best patch spreads over places: 0 one, 1 even",
+    "best_position_entropy": "how evenly best patches spread over places, from 0 (one place) to 1",
     "point_in_box/cosine": "share of the pictures whose best patch lies on the object",
     "point_in_box/dot": "the same with the dot product, which mixes likeness with norm",
     "point_in_box/centred_cosine": "the same after subtracting what all patches share",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-SIZE = (5.4, 3.1)  # inches; small, so that text stays readable where the page is narrow
+SIZE = (4.3, 2.75)  # inches; small, so that text stays readable where the page is narrow
 VARIABLES = {
     "#010203": "var(--ink)",
     "#010204": "var(--muted)",
@@ -55,16 +55,16 @@ def norm_histogram(
         axes.annotate(
             f" {key} {value:.4g} ",
             (value, 1),
-            xytext=(0, 4 + 11 * (len(shown) - 1 - turn)),
+            xytext=(0, 4 + 12 * (len(shown) - 1 - turn)),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
             horizontalalignment=anchor,
             color=INK,
-            fontsize=8.5,
+            fontsize=9,
         )
     axes.set_xlabel(label)
     axes.set_ylabel("patches")
-    figure.subplots_adjust(top=0.97 - 0.05 * max(1, len(shown)))
+    figure.subplots_adjust(top=0.97 - 0.062 * max(1, len(shown)))
     return _svg(figure, name)
 
 
@@ -104,7 +104,7 @@ def similarity_densities(
             share = counts / counts.sum() / np.diff(edges)
             axes.stairs(share, edges, fill=True, color=colour, alpha=0.22, linewidth=0)
             axes.stairs(share, edges, color=colour, linewidth=1.4, label=label)
-    axes.set_xlabel("mean cosine to the four neighbours, after patch embedding")
+    axes.set_xlabel("mean cosine to the four neighbours")
     axes.set_ylabel("density")
     _legend(axes)
     return _svg(figure, name)
@@ -115,13 +115,13 @@ def _canvas() -> tuple[Any, Any]:
 
     figure = Figure(figsize=SIZE)
     axes = figure.subplots()
-    figure.subplots_adjust(left=0.13, right=0.98, bottom=0.17, top=0.9)
+    figure.subplots_adjust(left=0.15, right=0.98, bottom=0.19, top=0.89)
     figure.patch.set_visible(False)
     axes.patch.set_visible(False)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(LINE)
-    axes.tick_params(which="both", color=LINE, labelcolor=MUTED, labelsize=8.5)
+    axes.tick_params(which="both", color=LINE, labelcolor=MUTED, labelsize=9)
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
     axes.xaxis.label.set_fontsize(9.5)

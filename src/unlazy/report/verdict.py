@@ -44,9 +44,9 @@ def verdict(values: Values, facts: Facts, kind: str, n: int) -> tuple[Sentence, 
         _depth(values, found),
         _places(values, found, n),
         sureness(values, kind, n),
-        dense_use(values, kind, found),
-        advice(values, facts, found),
     ]
+    if facts.weights != "random":  # what nobody will use needs no advice
+        sentences += [dense_use(values, kind, n, found), advice(values, facts, found)]
     return tuple(sentence for sentence in sentences if sentence is not None)
 
 
