@@ -130,12 +130,11 @@ ATTENTIVE = [name for name in NAMES if "resne" not in name]
 def build(name: str) -> Backbone:
     library, _, model_name = name.partition(":")
     if library == "timm":
-        shape = next(found for mark, found in SHAPES.items() if mark in model_name[:8])
         arch = model_name.partition(".")[0]
         options = timm_load._options(model_name, None)
         if "patch" in arch and "vit_so150m" not in arch and "clip" not in arch:
             options = {**options, "num_classes": 7}
-        model = timm.create_model(model_name, **options, **shape)
+        model = timm.create_model(model_name, **options, **shape_of(model_name))
         return timm_load.wrap(disturb(model), name=model_name, weights="random")
     if model_name == "resnet18":
         model = torch_resnet18(num_classes=7)
@@ -143,6 +142,10 @@ def build(name: str) -> Backbone:
         patch = int(model_name.rpartition("_")[2])
         model = VisionTransformer(3 * patch, patch, 2, 4, 48, 96, num_classes=7)
     return torchvision_backbones.wrap(disturb(model), name=model_name, weights="random", size=96)
+
+
+def shape_of(name: str) -> dict:
+    return next(shape for mark, shape in SHAPES.items() if mark in name[:8])
 
 
 def disturb(model: nn.Module) -> nn.Module:
@@ -183,6 +186,15 @@ def has_hooks(backbone: Backbone) -> bool:
 
 def pooling(backbone: Backbone) -> str:
     return str(getattr(backbone.model, "global_pool", "token"))
+
+
+def test_every_listed_timm_name_is_read():
+    families = timm_load.names()
+    listed = [name for family in families if family != "ResNet" for name in families[family]]
+    for arch in sorted({name.partition(".")[0] for name in listed}):
+        with torch.device("meta"):
+            model = timm.create_model(arch, **shape_of(arch))
+        assert timm_load.wrap(model, name=arch, weights="random").facts.depth > 0
 
 
 def test_there_are_enough_names():
@@ -383,43 +395,75 @@ def test_swin_values_lie_where_their_tokens_lie(name, grid):
             torch.testing.assert_close(trace[value(layer)].patches, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_swin_attention_equals_a_loop_over_token_pairs():
+@pytest.mark.parametrize("side", [128, 160])  # 160 px: windows of 8 pad a grid of 20
+def test_swin_attention_equals_a_loop_over_token_pairs(side):
     backbone = traced("timm:swinv2_tiny_window8_256.ms_in1k")[0]
     layer = 2  # shifted
     block_module = backbone.place(layer)[1]
-    images = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(2))
+    images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
         trace = backbone.trace(images, [query(layer), key(layer), attention(layer)])
         expected = received_by_loop(block_module, trace[query(layer)], trace[key(layer)])
     assert any(block_module.shift_size)
-    torch.testing.assert_close(trace[attention(layer)].patches[0], expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(trace[attention(layer)].patches[0], expected, atol=1e-6, rtol=1e-4)
 
 
 def received_by_loop(block_module, queries, keys):
-    """Received attention from the definition of shifted windows, one query at a time."""
-    attn, (rows, columns) = block_module.attn, queries.grid
+    """Received attention from the definition of shifted windows, one query at a time.
+
+    Padding takes part as keys (their cosine is 0) but asks nothing and is not counted.
+    """
+    attn, side = block_module.attn, queries.grid[0]
     window, shift, heads = attn.window_size[0], block_module.shift_size[0], attn.num_heads
+    padded = -(-side // window) * window
     bias_table = 16 * attn.cpb_mlp(attn.relative_coords_table)[0].sigmoid()
     scale = attn.logit_scale.clamp(max=torch.tensor(100.0).log()).exp().flatten()
     q = queries.patches[0].unflatten(1, (heads, -1))
     k = keys.patches[0].unflatten(1, (heads, -1))
 
-    def place(index, sides):
-        moved = (index - shift) % sides
-        band = 0 if moved < sides - window else 1 if moved < sides - shift else 2
-        return moved // window, band, moved % window
+    def band(place):
+        return 0 if place < padded - window else 1 if place < padded - shift else 2
 
-    spots = [(place(y, rows), place(x, columns)) for y in range(rows) for x in range(columns)]
-    total = torch.zeros(rows * columns, heads)
-    for i, (y, x) in enumerate(spots):
-        mates = [j for j, (v, u) in enumerate(spots) if v[0] == y[0] and u[0] == x[0]]
+    def token(y, x):
+        """Which token lies at a place of the shifted, padded plane."""
+        real = y < side and x < side
+        return (y + shift) % side * side + (x + shift) % side if real else None
+
+    plane = [(y, x) for y in range(padded) for x in range(padded)]
+    total = torch.zeros(side * side, heads)
+    for y, x in (place for place in plane if token(*place) is not None):
+        mates = [
+            (v, u) for v, u in plane if (v // window, u // window) == (y // window, x // window)
+        ]
         logits = torch.stack(
             [
-                scale * (q[i] * k[j]).sum(dim=1)
-                + bias_table[y[2] - spots[j][0][2] + window - 1, x[2] - spots[j][1][2] + window - 1]
-                - 100.0 * (spots[j][0][1] != y[1] or spots[j][1][1] != x[1])
-                for j in mates
+                (0 if token(v, u) is None else scale * (q[token(y, x)] * k[token(v, u)]).sum(dim=1))
+                + bias_table[y - v + window - 1, x - u + window - 1]
+                - 100.0 * ((band(v), band(u)) != (band(y), band(x)))
+                for v, u in mates
             ]
         )
-        total[mates] += logits.softmax(dim=0)
-    return total / len(spots)
+        for mate, weight in zip(mates, logits.softmax(dim=0), strict=True):
+            if token(*mate) is not None:
+                total[token(*mate)] += weight
+    return total / total.sum(dim=0)
+
+
+def test_queries_are_read_after_their_norm():
+    shape = {"depth": 1, "embed_dim": 48, "num_heads": 3, "qk_norm": True}
+    model = timm.create_model("vit_tiny_patch16_224", dynamic_img_size=True, **shape)
+    backbone = timm_load.wrap(disturb(model), name="vit_tiny_patch16_224", weights="random")
+    images = pictures(backbone)
+    with torch.inference_mode():
+        trace = backbone.trace(images, [query(0), key(0), value(0), EMBED])
+        module = backbone.model.blocks[0].attn
+        sequence = backbone.model._pos_embed(backbone.model.patch_embed(images))
+        inputs = backbone.model.blocks[0].norm1(backbone.model.norm_pre(sequence))
+        q = module.q_norm(module.qkv(inputs).unflatten(2, (3, 3, 16))[:, :, 0]).flatten(2)
+        weights = [trace[site].sequence().unflatten(2, (3, 16)) for site in (query(0), key(0))]
+        mixed = torch.einsum("bqhd,bkhd->bhqk", *weights).div(4).softmax(dim=-1)
+        values = trace[value(0)].sequence().unflatten(2, (3, 16))
+        output = module.proj(torch.einsum("bhqk,bkhd->bqhd", mixed, values).flatten(2))
+        own = module(inputs)
+    torch.testing.assert_close(trace[query(0)].sequence(), q)
+    torch.testing.assert_close(output, own, atol=1e-5, rtol=1e-5)

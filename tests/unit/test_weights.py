@@ -259,8 +259,10 @@ def test_unknown_timm_names_suggest_near_ones(name, near):
 def test_unsupported_timm_models_say_what_is_supported(tiny_timm):
     with pytest.raises(timm_load.UnsupportedModel, match=r"timm's convnext; .*PVT v2, ResNet"):
         timm_load.load("convnext_tiny", weights="random")
-    with pytest.raises(timm_load.UnsupportedModel, match="VisionTransformer with ParallelThings"):
+    with pytest.raises(timm_load.UnsupportedModel, match="VisionTransformer of ParallelThings"):
         timm_load.load("vit_small_patch16_18x2_224", weights="random")
+    with pytest.raises(timm_load.UnsupportedModel, match="this version reads ViT, DeiT"):
+        timm_load.load("vit_dwee_patch16_reg1_gap_256", weights="random")
 
 
 def test_listed_timm_names_exist_in_every_family():

@@ -19,8 +19,9 @@ from unlazy.backbones.base import Call
 from unlazy.backbones.plain import PlainViT, Projections
 from unlazy.tokens import EMBED, FINAL, SHARED, STREAMS, Facts, Site, Tokens
 
-TEXT_TAGS = ("clip", "siglip", "openai", "laion", "datacomp", "metaclip", "webli", "dfn")
-SELF_TAGS = ("dino", "mae", "lvd", "ijepa", "sat493m")
+TEXT_TAGS = ("clip", "siglip", "openai", "laion", "datacomp", "metaclip", "webli", "dfn", "pe_core")
+SELF_TAGS = ("dino", "mae", "lvd", "ijepa", "sat493m", "lunit", ".mim_")
+LABEL_TAGS = ("in1k", "in12k", "in21k", "in22k", "imagenet", "bamboo")
 
 
 def supervision(name: str) -> str:
@@ -30,13 +31,18 @@ def supervision(name: str) -> str:
     ('text', 'self')
     >>> supervision("vit_base_patch16_clip_224.openai_ft_in1k"), supervision("deit3_small_patch16")
     ('label', 'label')
+    >>> supervision("vit_base_patch16_lingbot.robbyant")
+    'unknown'
     """
-    tag = name.lower()
-    if "_ft_" in tag or "lunit" in tag:
-        return "label" if "_ft_" in tag else "self"
-    if any(word in tag for word in SELF_TAGS):
+    lowered = name.lower()
+    if "_ft_" in lowered:
+        return "label"
+    if any(word in lowered for word in SELF_TAGS):
         return "self"
-    return "text" if any(word in tag for word in TEXT_TAGS) else "label"
+    if any(word in lowered for word in TEXT_TAGS):
+        return "text"
+    known = "." not in lowered or any(word in lowered for word in LABEL_TAGS)
+    return "label" if known else "unknown"
 
 
 class TimmViT(PlainViT):

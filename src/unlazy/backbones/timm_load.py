@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import timm
+from timm.layers.attention import Attention, AttentionRope
 from timm.models.deit import VisionTransformerDistilled
-from timm.models.eva import Eva
+from timm.models.eva import Eva, EvaAttention
 from timm.models.pvt_v2 import PyramidVisionTransformerV2
 from timm.models.resnet import ResNet as TimmResNet
 from timm.models.swin_transformer_v2 import SwinTransformerV2
@@ -40,7 +41,12 @@ OPTIONS: dict[str, dict[str, Any]] = {  # by timm module: how it is built to tak
 }
 SIZED = (*PLAIN, "swin_transformer_v2")  # timm modules whose models are built for a size
 DEFAULT_SIZE = 224
-UNREAD = ("_xp_", "18x2", "36x1", "aimv2", "beit3", "radio", "naflex", "_rope_mixed", "test_")
+UNREAD = (  # parallel or differential attention, or families that no test covers
+    *("_xp_", "18x2", "36x1", "dlittle", "dpwee", "dwee", "pwee"),
+    *("aimv2", "beit3", "radio", "sapiens2", "_rope_mixed", "test_"),
+)
+OTHER_FAMILIES = {"text": "CLIP", "label": "ViT", "self": "other", "unknown": "other"}
+ATTENTIONS = (Attention, AttentionRope, EvaAttention)
 SUPPORTED = (
     "ViT, DeiT, DeiT3, DINO, DINOv2, DINOv3, EVA-02, MAE, CLIP, SigLIP, Swin v2, PVT v2, ResNet"
 )
@@ -66,9 +72,10 @@ def wrap(model: nn.Module, *, name: str, weights: str, size: int | None = None) 
     sides = (size, size) if size else tuple(native[-2:])
     if isinstance(model, VisionTransformer | VisionTransformerDistilled | Eva):
         blocks: Any = model.blocks
-        if all(hasattr(block, "attn") and hasattr(block, "mlp") for block in blocks):
+        kinds = {type(getattr(block, "attn", None)) for block in blocks}
+        if kinds <= set(ATTENTIONS):
             return TimmViT(model, name=name, weights=weights)
-        kind = f"{type(model).__name__} with {type(blocks[0]).__name__}"
+        kind = f"{type(model).__name__} of {type(blocks[0]).__name__}"
         raise UnsupportedModel(f"{name} is a {kind}; this version reads {SUPPORTED}")
     if isinstance(model, SwinTransformerV2):
         return SwinV2(model, name=name, weights=weights)
@@ -143,7 +150,7 @@ def _family(name: str) -> str:
     }
     found = next((family for mark, family in marks.items() if mark in name), None)
     if found is None or (found == "SigLIP" and supervision(name) == "label"):
-        return {"text": "CLIP", "self": "other self-supervised"}.get(supervision(name), "ViT")
+        return OTHER_FAMILIES[supervision(name)]
     return found
 
 
