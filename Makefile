@@ -22,7 +22,7 @@ demo: $(STAMP)  ## install, then measure the bundled model on photographs and dr
 	$(BIN)/unlazy report bundled:tiny-label data:photos data:scenes --size 128 --shown 12 -o demo
 
 test: $(STAMP) lint types  ## install, then format check, lint, types and tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check src tests performance docs

@@ -163,9 +163,8 @@ def _measure_and_write(
 ) -> None:
     """Measure each model on the same pictures, then write page, Records and maps."""
     from unlazy import distributed
-    from unlazy.report.page import write_page
     from unlazy.report.run import default_workers, investigate
-    from unlazy.report.write import claim, write_findings
+    from unlazy.report.write import claim, write_report
 
     dataset = dataset_of(images, options.data)
     findings = []
@@ -193,6 +192,4 @@ def _measure_and_write(
                     )
                 )
         if distributed.on_main():
-            write_findings(findings, output)
-            page = write_page(findings, output)
-            tell(findings, page)
+            tell(findings, write_report(findings, output))

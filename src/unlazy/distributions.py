@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def shape(norms: np.ndarray, *, thresholds: Thresholds = Thresholds(), seed: int
     some = flat
     if flat.size > DIP_TOKENS:
         some = np.random.default_rng(seed).choice(flat, DIP_TOKENS, replace=False)
-    _, dip_p = diptest.diptest(some)
+    dip_p = float(diptest.diptest(some)[1])
     logs = np.log(np.maximum(some, 1e-12))
     gain, ashman, minor, valley, boundary = _two_modes(logs, seed)
     skewness = float(stats.skew(flat))
@@ -94,7 +94,7 @@ def shape(norms: np.ndarray, *, thresholds: Thresholds = Thresholds(), seed: int
         kind = "skewed"
     return Shape(
         kind=kind,
-        dip_p=float(dip_p),
+        dip_p=dip_p,
         bic_gain=gain,
         ashman_d=ashman,
         minor_share=minor,
@@ -127,7 +127,7 @@ def _two_modes(logs: np.ndarray, seed: int) -> tuple[float, float, float, float,
     # Starting one mode in the extreme tail finds rare high norms that k-means would miss.
     middle, top = float(np.median(logs)), float(np.quantile(logs, 0.995))
     starts = [None, np.array([[middle], [top]])]
-    fits = [
+    fits: list[Any] = [
         GaussianMixture(2, means_init=start, random_state=seed, reg_covar=1e-8).fit(column)
         for start in starts
     ]

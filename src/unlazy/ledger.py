@@ -123,7 +123,9 @@ class Seen:
 
     def mean(self, key: str) -> float:
         """Mean over the pictures of a row that is one number; pictures without one do not count."""
-        return float(np.nanmean(self.stack(key)))
+        rows = self.stack(key)
+        counted = rows[~np.isnan(rows)]
+        return float(counted.mean()) if counted.size else float("nan")
 
     def resample(self, rng: np.random.Generator) -> Seen:
         """As many pictures, drawn with replacement; sums stay those of the whole data set."""
@@ -164,11 +166,13 @@ class Ledger:
                 value = value.double() if value.is_floating_point() else value.long()
                 sums[key] = sums[key] + value.numpy() if key in sums else value.numpy()
                 continue
-            rows, owners = (found, indices)
+            owners = list(indices)
             if isinstance(found, Some):
                 which = found.which.tolist()
                 rows = found.rows
                 owners = [index for index, chosen in zip(indices, which, strict=True) if chosen]
+            else:
+                rows = found
             if len(rows) != len(owners):
                 raise ValueError(f"{measure}: {key} has {len(rows)} rows for {len(owners)} images")
             arrays = rows.detach().cpu().numpy()
@@ -218,6 +222,8 @@ def estimates(each: Measure, seen: Seen, *, seed: int = 0) -> dict[str, Estimate
         if key in extremes:
             found[key] = Estimate(number)
             continue
-        low, high = np.nanquantile([row.get(key, np.nan) for row in drawn], [0.025, 0.975])
+        numbers = np.array([row.get(key, np.nan) for row in drawn])
+        numbers = numbers[~np.isnan(numbers)]
+        low, high = np.quantile(numbers, [0.025, 0.975]) if numbers.size else (np.nan, np.nan)
         found[key] = Estimate(number, float(low), float(high))
     return found

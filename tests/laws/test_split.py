@@ -62,9 +62,7 @@ def view(index: int) -> Viewed:
 
 def part(indices: list[int]) -> tuple[Trace, Batch]:
     tokens = {
-        site: Tokens(
-            all_.patches[indices], all_.grid, all_.cls[indices], all_.registers[indices]
-        )
+        site: Tokens(all_.patches[indices], all_.grid, all_.cls[indices], all_.registers[indices])
         for site, all_ in TOKENS.items()
     }
     views = tuple(view(index) for index in indices)

@@ -3,9 +3,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import definitions
 from scipy import stats
 
+from reference import definitions
 from unlazy import pooling, scores
 
 sizes = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(2, 17), st.integers(0, 99))

@@ -67,7 +67,8 @@ def _build(recipe: dict[str, Any], *, name: str, weights: Any) -> Backbone:
 
     model = VisionTransformer(**recipe["model"], dynamic_img_size=True)
     side = recipe["model"]["img_size"]
-    model.pretrained_cfg = {"input_size": (3, side, side), "interpolation": "bicubic"}
+    config: Any = {"input_size": (3, side, side), "interpolation": "bicubic"}
+    model.pretrained_cfg = config
     if weights == "random":
         return TimmViT(model, name=name, weights="random")
     load_into(model, Path(weights))

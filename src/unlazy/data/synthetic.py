@@ -76,8 +76,8 @@ class Scenes:
         seed: another seed draws other pictures.
     """
 
-    count: int = 1000
-    size: tuple[int, int] = (64, 64)
+    count: int = 200
+    size: tuple[int, int] = (128, 128)
     object_size: tuple[float, float] = (0.35, 0.65)
     clutter: int = 8
     seed: int = 0

@@ -34,7 +34,9 @@ class Neighbours:
         similarity = neighbour_similarity(trace[EMBED].map())
         norm = trace[norm_of(block(-1))].map()[..., 0]
         if similarity.shape != norm.shape:
-            similarity = F.adaptive_avg_pool2d(similarity[:, None], norm.shape[1:])[:, 0]
+            similarity = F.adaptive_avg_pool2d(similarity[:, None], trace[norm_of(block(-1))].grid)[
+                :, 0
+            ]
         return {"similarity": similarity, "norm": norm.float()}
 
     def conclude(self, seen: Seen) -> dict[str, float]:

@@ -16,10 +16,11 @@ from unlazy.tokens import FINAL, Site, Trace
 class PCA:
     """Two-stage PCA fitted jointly on the pictures in ``shown``.
 
-    The first component, scaled to [0, 1], splits foreground (above ``threshold``) from
-    background; three components of the foreground patches become red, green and blue. Signs are
-    fixed: the border of the pictures is background, and in each further component the entry of
-    largest magnitude is positive. ``flip`` turns foreground and background round.
+    The first component, scaled so that its 2nd and 98th percentile are 0 and 1 (single extreme
+    patches would otherwise decide), splits foreground (above ``threshold``) from background; three
+    components of the foreground patches become red, green and blue. Signs are fixed: the border
+    of the pictures is background, and in each further component the entry of largest magnitude
+    is positive. ``flip`` turns foreground and background round.
 
     Rows: ``tokens`` (H, W, D) of the shown pictures, after the last normalisation.
 
@@ -61,7 +62,7 @@ class PCA:
         tokens = np.concatenate([row.reshape(-1, row.shape[-1]) for row in rows])
         first = components(tokens, 1)[:, 0]
         border = np.concatenate([_border(row.shape[:2]).ravel() for row in rows])
-        if first[border].mean() > first[~border].mean() if (~border).any() else False:
+        if border.any() and not border.all() and first[border].mean() > first[~border].mean():
             first = -first
         if self.flip:
             first = -first
@@ -100,5 +101,5 @@ def _border(grid: tuple[int, ...]) -> np.ndarray:
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
-    spread = np.ptp(values)
-    return (values - values.min()) / spread if spread > 0 else np.zeros_like(values)
+    low, high = np.quantile(values, [0.02, 0.98])
+    return ((values - low) / (high - low)).clip(0, 1) if high > low else np.zeros_like(values)

@@ -23,7 +23,7 @@ from unlazy.measures.qkv import QKVNorms
 from unlazy.measures.votes import Votes
 from unlazy.report.findings import Findings
 from unlazy.report.record import Record, environment
-from unlazy.report.verdict import verdict
+from unlazy.report.verdict import Sentence, verdict
 from unlazy.tokens import Facts
 
 REPORT_VERSION = 1  # bump when any number of a report could change
@@ -66,6 +66,21 @@ def evenly(count: int, wanted: int) -> frozenset[int]:
     return frozenset((place * (count - 1)) // (wanted - 1) for place in range(wanted))
 
 
+def spread(dataset: Any, wanted: int) -> frozenset[int]:
+    """Which pictures a page shows: evenly spread, each part of a joined data set its share.
+
+    >>> sorted(spread(range(10), 3))
+    [0, 4, 9]
+    """
+    parts = getattr(dataset, "parts", [dataset])
+    found, start = set(), 0
+    for place, part in enumerate(parts):
+        share = wanted * (place + 1) // len(parts) - wanted * place // len(parts)
+        found |= {start + index for index in evenly(len(part), share)}
+        start += len(part)
+    return frozenset(found)
+
+
 def high_size(facts: Facts) -> tuple[int, int]:
     """About 800 pixels, a multiple of what the model takes."""
     rows, columns = facts.multiple
@@ -102,7 +117,7 @@ def investigate(
     Raises:
         ValueError: no picture could be used.
     """
-    chosen = evenly(len(dataset), shown)
+    chosen = spread(dataset, shown)
     run = _Run(backbone, source, view, batch_size, workers, seed)
     low = run.findings(dataset, standard_measures(backbone.facts, chosen), chosen, progress)
     if not high_resolution:
@@ -190,9 +205,14 @@ class _Run:
                 ranks=distributed.world(),
                 seed=self.seed,
             ),
-            verdict=tuple(f"{sentence.title} {sentence.text}" for sentence in sentences),
+            verdict=tuple(_joined(sentence) for sentence in sentences),
             skipped=tuple({"name": item.name, "reason": item.reason} for item in measured.skipped),
         )
+
+
+def _joined(sentence: Sentence) -> str:
+    end = "" if sentence.title.endswith(("?", "!", ".")) else "."
+    return f"{sentence.title}{end} {sentence.text}"
 
 
 def default_workers() -> int:

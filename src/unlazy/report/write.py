@@ -1,12 +1,16 @@
-"""Writing findings to a folder, whole files only."""
+"""Writing findings to a folder: everything or nothing."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from unlazy.report.findings import Findings
+from unlazy.report.page import write_maps, write_page
 
 
 def claim(out: Path) -> None:
@@ -24,15 +28,28 @@ def claim(out: Path) -> None:
         raise OSError(f"cannot write to {out}: {problem.strerror or problem}") from problem
 
 
-def write_findings(findings: Sequence[Findings], out: Path) -> list[Path]:
-    """Write ``record.json``; with several models ``record-NAME.json`` each."""
-    paths = []
-    for found in findings:
-        suffix = f"-{slug(found.label)}" if len(findings) > 1 else ""
-        path = out / f"record{suffix}.json"
-        found.record.write(path)
-        paths.append(path)
-    return paths
+def write_report(findings: Sequence[Findings], out: Path) -> Path:
+    """Write page, Records and maps, all or none of them; returns the page.
+
+    One model: ``index.html``, ``record.json``, ``maps/``. Several: ``record-NAME.json`` and
+    ``maps-NAME/`` each. What an earlier run left under these names is replaced.
+
+    Raises:
+        OSError: no room or no permission; what was in the folder before stays as it was.
+    """
+    with tempfile.TemporaryDirectory(dir=out, prefix=".part-") as name:
+        part = Path(name)
+        write_page(findings, part)
+        for found in findings:
+            suffix = f"-{slug(found.label)}" if len(findings) > 1 else ""
+            found.record.write(part / f"record{suffix}.json")
+            write_maps(found, part / f"maps{suffix}")
+        for path in sorted(part.iterdir()):
+            target = out / path.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            os.replace(path, target)
+    return out / "index.html"
 
 
 def slug(label: str) -> str:
