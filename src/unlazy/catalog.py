@@ -6,6 +6,7 @@ reference from a lower layer to a higher one: they are imported only when asked 
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import importlib.metadata
@@ -131,7 +132,10 @@ def load_backbone(model: str, *, weights: Any = "pretrained", size: int | None =
             f"{model!r} does not say where the model is from: write {_guess(model)}"
             f" (schemes: {', '.join(table('backbones'))})"
         )
-    return find("backbones", scheme)(name, weights=weights, size=size)
+    backbone = find("backbones", scheme)(name, weights=weights, size=size)
+    if scheme != "file":  # a run is named by its folder alone
+        backbone.facts = dataclasses.replace(backbone.facts, name=model)
+    return backbone
 
 
 def _guess(model: str) -> str:

@@ -49,7 +49,7 @@ def neighbour_similarity(grid: Float[Tensor, "B H W D"]) -> Float[Tensor, "B H W
     Source: *Do All Vision Transformers Need Registers?*, section on patch redundancy
     (after Darcet et al., section 2.2).
 
-    >>> neighbour_similarity(torch.ones(1, 2, 2, 3)).flatten().tolist()
+    >>> neighbour_similarity(torch.ones(1, 2, 2, 4)).flatten().tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
     unit = F.normalize(grid.float(), dim=-1)

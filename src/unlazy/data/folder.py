@@ -154,7 +154,11 @@ class ImageFiles:
 
     def __getitem__(self, index: int) -> Sample:
         path = self.paths[index]
-        return Sample(image=read_image(path), name=path.relative_to(self.root).as_posix())
+        return Sample(image=read_image(path), name=self.name_of(index))
+
+    def name_of(self, index: int) -> str:
+        """The name of a picture, readable or not."""
+        return self.paths[index].relative_to(self.root).as_posix()
 
 
 def _find(item: str | Path) -> tuple[list[Path], list[Path]]:

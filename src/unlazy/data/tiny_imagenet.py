@@ -80,10 +80,14 @@ class TinyImageNet:
         row = self.rows[index]
         return Sample(
             image=read_image(row.path),
-            name=str(row.path.relative_to(self.root)),
+            name=self.name_of(index),
             label=row.label,
             boxes=np.array([row.box], dtype=np.float32),
         )
+
+    def name_of(self, index: int) -> str:
+        """The name of a picture, readable or not."""
+        return self.rows[index].path.relative_to(self.root).as_posix()
 
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
         """All images of the split at once: ``(n, 64, 64, 3)`` uint8 and labels ``(n,)`` int64.

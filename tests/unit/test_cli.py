@@ -1,0 +1,224 @@
+"""What a user types, and mistakes: no traceback, nothing half-written, a way out in a message."""
+
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from unlazy.cli import main
+
+MODEL = "timm:test_vit"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos" / "nested"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for index in range(3):
+        pixels = rng.integers(0, 255, (70, 90, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    return folder.parent
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    code = 0
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        code = stop.code or 0
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err + printed.out
+    return code, printed.out, printed.err
+
+
+def report(capsys, photos, out, *more, model=MODEL):
+    return run(capsys, "report", model, photos, "-o", out, "--size", 64, "--workers", 0, *more)
+
+
+def test_report_writes_page_record_and_maps(capsys, photos, tmp_path):
+    out = tmp_path / "out"
+    code, printed, _ = report(capsys, photos, out, "--random")
+    assert code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["index.html", "maps", "record.json"]
+    record = json.loads((out / "record.json").read_text())
+    assert record["data"]["n"] == 3
+    assert record["model"]["weights"] == "random"
+    assert "random" in record["verdict"][0].lower()
+    assert record["verdict"][0] in printed
+    assert "random" in (out / "index.html").read_text().lower()
+
+
+def test_bad_pictures_are_named_and_the_others_processed(capsys, photos, tmp_path):
+    (photos / "empty.jpg").touch()
+    (photos / "text.jpg").write_text("no picture")
+    good = (photos / "nested" / "0.png").read_bytes()
+    (photos / "half.png").write_bytes(good[: len(good) // 2])
+    Image.new("CMYK", (50, 40)).save(photos / "cmyk.jpg")
+    Image.new("RGB", (1, 1)).save(photos / "one.png")
+    out = tmp_path / "out"
+    code, _, err = report(capsys, photos, out, "--random")
+    assert code == 0
+    record = json.loads((out / "record.json").read_text())
+    assert record["data"]["n"] == 5
+    assert {item["name"] for item in record["skipped"]} == {"empty.jpg", "text.jpg", "half.png"}
+    assert all(item["reason"] for item in record["skipped"])
+    page = (out / "index.html").read_text()
+    assert all(name in page and name in err for name in ("empty.jpg", "text.jpg", "half.png"))
+
+
+def test_only_bad_pictures_is_an_error_and_writes_nothing(capsys, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "empty.jpg").touch()
+    code, _, err = report(capsys, tmp_path / "bad", tmp_path / "out", "--random")
+    assert code == 1
+    assert "empty.jpg" in err
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        ("timm:test_vitt", "did you mean test_vit"),
+        ("test_vit", "write timm:test_vit"),
+        ("tim:test_vit", "did you mean timm"),
+        ("bundled:tiny-lable", "did you mean tiny-label"),
+        ("file:nowhere", "recipe.json is missing"),
+    ],
+)
+def test_unknown_models_suggest_near_ones(capsys, photos, tmp_path, model, hint):
+    code, _, err = report(capsys, photos, tmp_path / "out", model=model)
+    assert code == 1
+    assert hint in err
+
+
+def test_folder_without_pictures_and_missing_paths_are_named(capsys, tmp_path):
+    (tmp_path / "none").mkdir()
+    for path in (tmp_path / "none", tmp_path / "missing", tmp_path / "*.jpg"):
+        code, _, err = report(capsys, path, tmp_path / "out", "--random")
+        assert code == 1
+        assert path.name in err
+
+
+class Exploit:
+    def __reduce__(self):
+        return (os.system, ("touch exploited",))
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    import timm
+
+    model = timm.create_model("test_vit")
+    state = model.state_dict()
+    other = timm.create_model("test_vit2").state_dict()
+    save_file(state, tmp_path / "good.safetensors")
+    save_file(other, tmp_path / "other.safetensors")
+    torch.save(
+        {"model": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "ddp.pth"
+    )
+    broken = dict(state)
+    broken["norm.weight"] = broken["norm.weight"] * float("nan")
+    save_file(broken, tmp_path / "nan.safetensors")
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps(Exploit()))
+    (tmp_path / "text.pth").write_text("not weights")
+    return tmp_path
+
+
+def test_local_weights_load_with_prefixes(capsys, photos, checkpoints, tmp_path):
+    hashes = set()
+    for name in ("good.safetensors", "ddp.pth"):
+        code, _, err = report(
+            capsys, photos, tmp_path / name[:3], "--checkpoint", checkpoints / name
+        )
+        assert code == 0, err
+        record = json.loads((tmp_path / name[:3] / "record.json").read_text())
+        assert record["model"]["weights"] == name
+        hashes.add(record["model"]["weights_hash"])
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("other.safetensors", "39 more). Nothing was loaded"),
+        ("nan.safetensors", "norm.weight"),
+        ("evil.pth", "evil.pth"),
+        ("text.pth", "text.pth"),
+        ("absent.pth", "absent.pth"),
+    ],
+)
+def test_bad_checkpoints_are_refused(
+    capsys, photos, checkpoints, tmp_path, name, hint, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = report(capsys, photos, tmp_path / "out", "--checkpoint", checkpoints / name)
+    assert code == 1
+    assert hint in err
+    assert not (tmp_path / "exploited").exists()
+    assert not (tmp_path / "out" / "index.html").exists()
+
+
+def test_sizes_that_the_model_cannot_take_name_the_nearest(capsys, photos, tmp_path):
+    code, _, err = run(
+        capsys, "report", MODEL, photos, "-o", tmp_path / "out", "--random", "--size", 65
+    )
+    assert code == 1
+    assert "nearest is 64x64" in err
+
+
+def test_an_output_that_cannot_be_written_is_named_before_any_work(capsys, photos, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err = report(capsys, photos, tmp_path / "file" / "out", "--random")
+    assert code == 1
+    assert "cannot write to" in err
+
+
+def test_a_disk_that_fills_up_leaves_nothing_behind(capsys, photos, tmp_path, monkeypatch):
+    from unlazy.report.record import Record
+
+    def full(self, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Record, "write", full)
+    code, _, err = report(capsys, photos, tmp_path / "out", "--random")
+    assert code == 1
+    assert "No space left" in err
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_compare_sets_two_models_side_by_side(capsys, photos, tmp_path):
+    out = tmp_path / "out"
+    code, _, err = run(
+        capsys, "compare", MODEL, "timm:test_vit2", photos, "-o", out, "--random", "--workers", 0
+    )
+    assert code == 0, err
+    names = {path.name for path in out.iterdir()}
+    assert {"index.html", "record-timm-test_vit.json", "record-timm-test_vit2.json"} <= names
+
+
+def test_compare_needs_two_models_and_pictures(capsys, photos):
+    code, _, err = run(capsys, "compare", MODEL, photos)
+    assert code == 1
+    assert "two or more models" in err
+
+
+def test_doctor_passes_on_a_real_model(capsys):
+    code, out, _ = run(capsys, "doctor", MODEL, "--random")
+    assert code == 0
+    assert "FAILED" not in out
+    assert "rebuild the" in out
+
+
+def test_native_sizes_are_bucketed(capsys, photos, tmp_path):
+    Image.new("RGB", (40, 90), "red").save(photos / "tall.png")
+    code, _, err = run(
+        capsys, "report", MODEL, photos, "-o", tmp_path / "out", "--random", "--fit", "native"
+    )
+    assert code == 0, err
+    assert json.loads((tmp_path / "out" / "record.json").read_text())["data"]["n"] == 4
