@@ -139,8 +139,12 @@ def train(
     data: Annotated[Path, Parameter(help="The data set's folder.")],
     output: Annotated[Path | None, Parameter(name=["-o", "--output"])] = None,
 ) -> None:
-    """Train RECIPE on DATA; started again, it resumes. See `unlazy list recipes`."""
+    """Train RECIPE on DATA and write its card; started again, it resumes.
+
+    See `unlazy list recipes`.
+    """
     from unlazy.catalog import find
+    from unlazy.report.card import write_card
     from unlazy.training.run import run
 
     resolved = find("recipes", recipe)()
@@ -149,7 +153,12 @@ def train(
         for row in run(resolved, data, folder):
             text = f"loss {row['loss']:.3f}, {row['images_per_second']:.0f} images/s"
             bar.update(task, completed=row["step"], total=row["steps"], description=text)
-    print(f"finished: file:{folder}")
+    command = f"unlazy train {recipe} --data {data.name}"
+    values = write_card(folder, data, command=command)["values"]
+    for measure, number in (("accuracy", "top1"), ("patch_score", "point_in_box/cosine")):
+        found = values[measure][number]
+        print(f"{number}: {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})")
+    print(f"finished: use it as file:{folder}")
 
 
 def _measure_and_write(

@@ -74,6 +74,8 @@ class SmallBoxes:
         """As ``PatchScore``, and how many pictures took part."""
         small = {int(index) for index, area in seen.kept["area"].items() if area < SMALL_BOX}
         order = tuple(index for index in seen.order if index in small)
+        if not order:
+            return {"n": 0.0}
         some = Seen(seen.kept, seen.sums, order)
         return PatchScore().conclude(some) | {"n": float(len(order))}
 

@@ -1,0 +1,93 @@
+"""A run from the command line to its card and to a report on it."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+from unlazy.cli import main
+from unlazy.report.card import bundle
+from unlazy.training import recipes
+
+WNIDS = ("n00000001", "n00000002")
+
+
+@pytest.fixture
+def data(tmp_path):
+    root, rng = tmp_path / "tiny", np.random.default_rng(0)
+    (root / "val" / "images").mkdir(parents=True)
+    (root / "wnids.txt").write_text("\n".join(WNIDS) + "\n")
+    (root / "words.txt").write_text("".join(f"{wnid}\tname of {wnid}\n" for wnid in WNIDS))
+
+    def draw(path):
+        pixels = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+
+    for wnid in WNIDS:
+        folder = root / "train" / wnid / "images"
+        folder.mkdir(parents=True)
+        rows = []
+        for index in range(8):
+            draw(folder / f"{wnid}_{index}.JPEG")
+            rows.append(f"{wnid}_{index}.JPEG\t3\t4\t20\t30\n")
+        (root / "train" / wnid / f"{wnid}_boxes.txt").write_text("".join(rows))
+    rows = []
+    for index in range(6):
+        draw(root / "val" / "images" / f"val_{index}.JPEG")
+        box = "0\t0\t63\t63" if index % 2 else "3\t4\t20\t30"
+        rows.append(f"val_{index}.JPEG\t{WNIDS[index % 2]}\t{box}\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(rows))
+    return root
+
+
+def test_train_card_bundle_and_report(data, tmp_path, monkeypatch, capsys):
+    small = recipes.LabelRecipe("small", model=recipes.ViTConfig(embed_dim=16, depth=1), batch=8)
+    small = dataclasses.replace(small, epochs=2)
+    monkeypatch.setattr(recipes, "tiny_label", lambda: small)
+    run, shipped = tmp_path / "run", tmp_path / "shipped"
+    shipped.mkdir()
+    try:
+        main(["train", "tiny_label", "--data", str(data), "-o", str(run)])
+    except SystemExit as stop:
+        assert not stop.code
+    card = json.loads((run / "card.json").read_text())
+    assert card["n"] == 6
+    assert card["steps"] == 4
+    assert 0 <= card["values"]["accuracy"]["top1"]["value"] <= 1
+    assert card["values"]["small_boxes"]["n"]["value"] == 3
+    whole_box_half_of_the_time = card["values"]["patch_score"]["point_in_box/chance"]["value"]
+    assert whole_box_half_of_the_time > 0.5
+    assert "top1" in capsys.readouterr().out
+    bundle(run, shipped)
+    weights = load_file(shipped / "small.safetensors")
+    assert {str(tensor.dtype) for tensor in weights.values()} == {"torch.float16"}
+    try:
+        main(
+            ["report", f"file:{run}", "data:tiny-imagenet", "--data", str(data)]
+            + ["-o", str(tmp_path / "out"), "--workers", "0"]
+        )
+    except SystemExit as stop:
+        assert not stop.code
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["data"]["boxes"] == 6
+    assert record["model"]["name"] == "file:run"
+
+
+def test_shipped_models_are_small_and_load():
+    from importlib import resources
+
+    from unlazy.backbones import bundled
+    from unlazy.catalog import load_backbone
+
+    folder = resources.files("unlazy") / "bundled"
+    names = [name for group in bundled.names().values() for name in group]
+    assert "tiny-label" in names
+    for name in names:
+        assert len((folder / f"{name}.safetensors").read_bytes()) < 6e6
+        card = bundled.card(name)
+        assert {"data", "recipe", "date", "command", "values", "n"} <= card.keys()
+        backbone = load_backbone(f"bundled:{name}")
+        assert backbone.facts.supervision == "label"
