@@ -43,8 +43,9 @@ class QKVNorms:
         found = {}
         for part in ("query", "key", "value"):
             flat = seen.flat(part)
-            found[f"{part}_median"] = float(np.median(flat))
-            found[f"{part}_max_over_median"] = float(flat.max() / max(np.median(flat), 1e-12))
+            median = np.median(flat)
+            found[f"{part}_median"] = float(median)
+            found[f"{part}_max_over_median"] = float(flat.max() / max(median, 1e-12))
             if flat.shape == norm.shape and high.any():
                 rest = max(float(np.median(flat[~high])), 1e-12)
                 found[f"{part}_high_over_rest"] = float(np.median(flat[high])) / rest
