@@ -116,8 +116,8 @@ def _memory(peaks: dict[Way, list[int]], kind: str, least: float | None) -> list
         for way in ("row", "full")
     }
     found = [
-        Figure(f"extra memory of the row, {kind}", "kB", tuple(b / 1e3 for b in extra["row"])),
-        Figure(f"extra memory of full maps, {kind}", "kB", tuple(b / 1e3 for b in extra["full"])),
+        Figure(f"extra for the row, {kind}", "kB", tuple(b / 1e3 for b in extra["row"])),
+        Figure(f"extra for full maps, {kind}", "kB", tuple(b / 1e3 for b in extra["full"])),
     ]
     if min(extra["row"]) > 0:
         ratio = ratios(extra["full"], extra["row"])

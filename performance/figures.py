@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rich import box
 from rich.table import Table
 
 Unit = Literal["x", "s", "MB", "kB", "B", "share"]
@@ -42,12 +43,12 @@ class Figure:
     def bar(self) -> str:
         """The bar and whether it is met; empty without one."""
         if self.at_most is not None:
-            met, text = self.value <= self.at_most, f"at most {self.at_most:g}"
+            met, text = self.value <= self.at_most, f"<= {self.at_most:g}"
         elif self.at_least is not None:
-            met, text = self.value >= self.at_least, f"at least {self.at_least:g}"
+            met, text = self.value >= self.at_least, f">= {self.at_least:g}"
         else:
             return ""
-        return f"{text}: {'met' if met else 'MISSED'}"
+        return f"{text} {'met' if met else 'MISSED'}"
 
     def as_json(self) -> dict:
         """Everything, with the median spelled out."""
@@ -56,12 +57,13 @@ class Figure:
 
 def table(benchmark: str, figures: Sequence[Figure]) -> Table:
     """One row a figure: median, range over the rounds, bar."""
-    found = Table(title=benchmark, title_justify="left")
+    found = Table(title=benchmark, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("quantity", "median", "range", "n", "bar"):
-        found.add_column(heading, justify="left" if heading in ("quantity", "bar") else "right")
+        side: Literal["left", "right"] = "left" if heading in ("quantity", "bar") else "right"
+        found.add_column(heading, justify=side, no_wrap=True)
     for each in figures:
-        low, high = min(each.samples), max(each.samples)
-        spread = f"{shown(low, each.unit)} .. {shown(high, each.unit)}" if low < high else ""
+        low, high = (shown(end(each.samples), each.unit) for end in (min, max))
+        spread = f"{low.split()[0]} .. {high.split()[0]}" if low != high else ""
         found.add_row(
             each.quantity, shown(each.value, each.unit), spread, str(len(each.samples)), each.bar
         )
@@ -72,12 +74,12 @@ def shown(value: float, unit: Unit) -> str:
     """As printed, to about four digits.
 
     >>> shown(1.04, "x"), shown(0.25, "share"), shown(12345.6, "B")
-    ('1.040x', '25.0%', '12,346 B')
+    ('1.040 x', '25.0 %', '12,346 B')
     """
     if unit == "share":
-        return f"{100 * value:.1f}%"
+        return f"{100 * value:.1f} %"
     digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
-    return f"{value:,.{digits}f}" + ("x" if unit == "x" else f" {unit}")
+    return f"{value:,.{digits}f} {unit}"
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 import time
 from collections import defaultdict
@@ -27,6 +28,8 @@ from unlazy.report.run import default_workers, investigate, standard_measures
 MODEL = "timm:vit_small_patch16_224"
 SHORT_SIDE = 256  # pixels of the photographs' short side
 MOST = 1.25
+SHOWN_SHARE = 0.005  # of the report, above which a measure's part is listed
+PHASES = ("forward with its hooks", "observe", "rest of the pass", "conclusions")
 
 
 @dataclass(frozen=True)
@@ -88,13 +91,10 @@ def _compare(setting: _Setting, rounds: int) -> list[Figure]:
     total = [sum(part[name] for name in PHASES) for part in parts]
     for name in PHASES:
         samples = tuple(part[name] / whole for part, whole in zip(parts, total, strict=True))
-        found.append(Figure(f"of it in {name}", "share", samples))
-    for name in sorted(set(parts[0]) - set(PHASES)):
-        found.append(Figure(name, "s", tuple(part[name] for part in parts)))
-    return found
-
-
-PHASES = ("the forward with its hooks", "observe", "waiting for pictures", "conclusions")
+        found.append(Figure(f"  of it: {name}", "share", samples))
+    slow = [Figure(f"  {name}", "s", tuple(part[name] for part in parts)) for name in parts[0]]
+    least = SHOWN_SHARE * statistics.median(total)
+    return found + [each for each in slow if each.quantity[2:] not in PHASES and each.value > least]
 
 
 def _parts(setting: _Setting) -> dict[str, float]:
