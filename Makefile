@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 STAMP := .venv/.installed
 
-.PHONY: demo test perf docs install lint types lock clean
+.PHONY: demo test perf docs numbers install lint types lock clean
 
 install: $(STAMP)
 
@@ -37,6 +37,10 @@ perf: $(STAMP)  ## ratios, each measured in one run
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs: docs/_build/html/index.html"
+
+numbers: demo  ## write every figure of the README and the evidence pages from Records
+	cp demo/record.json docs/evidence/demo.json
+	$(BIN)/python docs/numbers.py
 
 lock: $(UV)  ## resolve the dependencies again
 	$(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --group docs \

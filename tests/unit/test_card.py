@@ -43,16 +43,19 @@ def data(tmp_path):
     return root
 
 
+def command(*words):
+    with pytest.raises(SystemExit) as stop:
+        main([str(word) for word in words])
+    assert not stop.value.code
+
+
 def test_train_card_bundle_and_report(data, tmp_path, monkeypatch, capsys):
     small = recipes.LabelRecipe("small", model=recipes.ViTConfig(embed_dim=16, depth=1), batch=8)
     small = dataclasses.replace(small, epochs=2)
     monkeypatch.setattr(recipes, "tiny_label", lambda: small)
     run, shipped = tmp_path / "run", tmp_path / "shipped"
     shipped.mkdir()
-    try:
-        main(["train", "tiny_label", "--data", str(data), "-o", str(run)])
-    except SystemExit as stop:
-        assert not stop.code
+    command("train", "tiny_label", "--data", data, "-o", run)
     card = json.loads((run / "card.json").read_text())
     assert card["n"] == 6
     assert card["steps"] == 4
@@ -64,14 +67,11 @@ def test_train_card_bundle_and_report(data, tmp_path, monkeypatch, capsys):
     bundle(run, shipped)
     weights = load_file(shipped / "small.safetensors")
     assert {str(tensor.dtype) for tensor in weights.values()} == {"torch.float16"}
-    try:
-        main(
-            ["report", f"file:{run}", "data:tiny-imagenet", "--data", str(data)]
-            + ["-o", str(tmp_path / "out"), "--workers", "0"]
-        )
-    except SystemExit as stop:
-        assert not stop.code
-    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    out = tmp_path / "out"
+    command(
+        *("report", f"file:{run}", "data:tiny-imagenet"), "--data", data, "-o", out, "--workers", 0
+    )
+    record = json.loads((out / "record.json").read_text())
     assert record["data"]["boxes"] == 6
     assert record["model"]["name"] == "file:run"
 

@@ -15,20 +15,27 @@ from PIL import Image
 WIDTH = 224
 """Least width of a map in pixels; each patch is a square of a whole number of pixels."""
 LEVELS = 256
+CAP = 0.995  # of all patches of the shown pictures, where a few values would darken the rest
 PHOTO_SIDE, PHOTO_QUALITY = 512, 85
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A colour scale: its name in matplotlib, and the values of its two ends."""
+    """A colour scale: its name in matplotlib, and the values of its two ends.
+
+    ``capped``: larger values than ``high`` exist and take its colour.
+    """
 
     low: float
     high: float
     colours: str = "viridis"
+    capped: bool = False
 
     @classmethod
     def over(cls, maps: Iterable[np.ndarray], *, colours: str, zero: bool = False) -> Scale:
-        """From the least (with ``zero``: from 0) to the largest value of all maps.
+        """From the least to the largest value of all maps.
+
+        With ``zero``, for maps of few large values: from 0 to the 99.5th percentile.
 
         >>> Scale.over([np.array([[1.0, 2.0]]), np.array([[5.0]])], colours="magma").high
         5.0
@@ -39,8 +46,11 @@ class Scale:
         maps = list(maps)
         if not maps:
             raise ValueError("a colour scale needs at least one map")
-        low = 0.0 if zero else min(float(one.min()) for one in maps)
-        return cls(low, max(float(one.max()) for one in maps), colours)
+        top = max(float(one.max()) for one in maps)
+        if not zero:
+            return cls(min(float(one.min()) for one in maps), top, colours)
+        cap = float(np.quantile(np.concatenate([one.ravel() for one in maps]), CAP))
+        return cls(0.0, cap, colours, capped=True) if 0 < cap < top else cls(0.0, top, colours)
 
     def levels(self, values: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
         """Index of each value's colour; values beyond the ends take the colours of the ends.

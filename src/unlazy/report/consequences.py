@@ -40,6 +40,12 @@ def _lazy(values: Values) -> bool:
     return low <= number(values, "patch_score", "point_in_box/chance")
 
 
+def _weak(values: Values) -> bool:
+    """Whether the best patch finds boxes less often than always pointing at the centre."""
+    score = estimate(values, "patch_score", "point_in_box/cosine")
+    return score is not None and score.value < number(values, "patch_score", "point_in_box/centre")
+
+
 def dense_use(values: Values, kind: str, n: int, found: bool) -> Sentence:
     """What the findings mean for tasks that read every patch."""
     title = "What this means for dense use"
@@ -61,6 +67,14 @@ def dense_use(values: Values, kind: str, n: int, found: bool) -> Sentence:
             " mark background.",
             "note" if n < FEW_PICTURES else "warning",
         )
+    if _weak(values):
+        return Sentence(
+            title,
+            "Norms look sound. But the vector of the whole picture points at the object less often"
+            " than the centre of the picture does: methods that rank patches by it (object"
+            " discovery, zero-shot segmentation) may mark background here.",
+            "note",
+        )
     if kind == "unknown":
         return Sentence(title, "Norms were not measured, so nothing can be said.", "note")
     return Sentence(
@@ -74,7 +88,7 @@ def dense_use(values: Values, kind: str, n: int, found: bool) -> Sentence:
 def advice(values: Values, facts: Facts, found: bool) -> Sentence:
     """What to try against what was found; nothing, where nothing was found."""
     title = "What to try"
-    if not found and not _lazy(values):
+    if not found and not _lazy(values) and not _weak(values):
         return Sentence(title, "Nothing was found that would need repair.", "fine")
     tries = []
     if found:
@@ -83,7 +97,7 @@ def advice(values: Values, facts: Facts, found: bool) -> Sentence:
             tries.append("use the value features of the last block in place of its output")
         if facts.num_registers == 0:
             tries.append("use a model trained with registers, or add registers at test time")
-    if _lazy(values):
+    if _lazy(values) or _weak(values):
         tries.append("score patches by the centred cosine")
     tries.append("train with a pooling that does not let background stand for the picture")
     steps = "; ".join(tries)

@@ -60,7 +60,8 @@ def legend(kind: Kind, scale: Scale | None, *, relative: bool) -> Legend:
     if scale is None:
         return Legend(kind.title, kind.meaning)
     unit = " x median" if relative and kind.relative else ""
-    low, high = f"{readable(scale.low)}{unit}", f"{readable(scale.high)}{unit}"
+    more = " or more" if scale.capped else ""
+    low, high = f"{readable(scale.low)}{unit}", f"{readable(scale.high)}{unit}{more}"
     return Legend(kind.title, kind.meaning, colours.data_uri(colours.bar(scale)), low, high)
 
 
