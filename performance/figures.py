@@ -60,7 +60,7 @@ def table(benchmark: str, figures: Sequence[Figure]) -> Table:
     found = Table(title=benchmark, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("quantity", "median", "range", "n", "bar"):
         side: Literal["left", "right"] = "left" if heading in ("quantity", "bar") else "right"
-        found.add_column(heading, justify=side, no_wrap=True)
+        found.add_column(heading, justify=side, no_wrap=heading != "quantity")
     for each in figures:
         low, high = (shown(end(each.samples), each.unit) for end in (min, max))
         spread = f"{low.split()[0]} .. {high.split()[0]}" if low != high else ""

@@ -29,7 +29,7 @@ MODEL = "timm:vit_small_patch16_224"
 SHORT_SIDE = 256  # pixels of the photographs' short side
 MOST = 1.25
 SHOWN_SHARE = 0.005  # of the report, above which a measure's part is listed
-PHASES = ("forward with its hooks", "observe", "rest of the pass", "conclusions")
+PHASES = ("forward and hooks", "observe", "rest of the pass", "conclusions")
 
 
 @dataclass(frozen=True)
