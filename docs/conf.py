@@ -1,10 +1,10 @@
 """Sphinx configuration."""
 
-from importlib.metadata import version
+import importlib.metadata
 
 project = "unlazy"
 author = "the unlazy developers"
-release = version("unlazy")
+release = importlib.metadata.version("unlazy")
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
@@ -16,6 +16,7 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "unlazy"
 exclude_patterns = ["_build"]
+napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_preserve_defaults = True
