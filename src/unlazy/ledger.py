@@ -164,7 +164,7 @@ class Ledger:
             if isinstance(found, Sum):
                 value = found.value.detach().cpu()
                 value = value.double() if value.is_floating_point() else value.long()
-                sums[key] = sums[key] + value.numpy() if key in sums else value.numpy()
+                sums[key] = np.asarray(sums[key] + value.numpy() if key in sums else value.numpy())
                 continue
             owners = list(indices)
             if isinstance(found, Some):
@@ -176,7 +176,7 @@ class Ledger:
             if len(rows) != len(owners):
                 raise ValueError(f"{measure}: {key} has {len(rows)} rows for {len(owners)} images")
             arrays = rows.detach().cpu().numpy()
-            kept.setdefault(key, {}).update(zip(owners, arrays, strict=True))
+            kept.setdefault(key, {}).update(zip(owners, map(np.asarray, arrays), strict=True))
 
     def gather(self, measures: Sequence[Measure]) -> dict[str, Seen]:
         """Join all ranks; every rank gets the same."""
@@ -190,7 +190,7 @@ class Ledger:
                 for key, rows in their_kept.get(measure.name, {}).items():
                     kept.setdefault(key, {}).update(rows)
                 for key, value in their_sums.get(measure.name, {}).items():
-                    sums[key] = sums[key] + value if key in sums else value
+                    sums[key] = np.asarray(sums[key] + value if key in sums else value)
             seen[measure.name] = Seen(kept, sums, order)
         return seen
 

@@ -11,7 +11,7 @@ import torch
 
 from unlazy import distributed
 from unlazy.backbones.base import Backbone
-from unlazy.data.sample import Sample, Unreadable
+from unlazy.data.sample import Unreadable
 from unlazy.geometry import View, Viewed
 from unlazy.ledger import Batch, Ledger, Measure, Seen
 
@@ -48,6 +48,16 @@ class Measured:
     boxes: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class _Item:
+    """One picture as the model will see it; its full-size pixels stay in the worker."""
+
+    index: int
+    name: str
+    label: int | None
+    viewed: Viewed
+
+
 class _Viewing(torch.utils.data.Dataset):
     """Decodes and views in the loader's workers; a bad picture becomes a Skipped."""
 
@@ -57,7 +67,7 @@ class _Viewing(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, position: int) -> tuple[int, Sample, Viewed] | Skipped:
+    def __getitem__(self, position: int) -> _Item | Skipped:
         index = self.indices[position]
         try:
             sample = self.dataset[index]
@@ -65,9 +75,7 @@ class _Viewing(torch.utils.data.Dataset):
             name = getattr(self.dataset, "name_of", str)(index)
             return Skipped(index, name, str(problem))
         viewed = self.view(sample.image, sample.boxes, sample.mask)
-        # The full-size picture stays in the worker: only viewed pixels cross the process boundary.
-        light = Sample(None, sample.name, sample.label)  # pyright: ignore[reportArgumentType]
-        return index, light, viewed
+        return _Item(index, sample.name, sample.label, viewed)
 
 
 def _only(item: Any) -> Any:
@@ -85,12 +93,12 @@ def _batches(
         num_workers=min(workers, len(indices)),
         collate_fn=_only,
     )
-    buckets: dict[tuple[int, ...], list[tuple[int, Sample, Viewed]]] = {}
+    buckets: dict[tuple[int, ...], list[_Item]] = {}
     for item in loader:
         if isinstance(item, Skipped):
             skipped.append(item)
             continue
-        shape = tuple(item[2].pixels.shape)
+        shape = tuple(item.viewed.pixels.shape)
         bucket = buckets.setdefault(shape, [])
         bucket.append(item)
         full = batch_size or max(1, BATCH_PIXELS // (shape[1] * shape[2]))
@@ -100,13 +108,13 @@ def _batches(
         yield _batch(bucket)
 
 
-def _batch(items: list[tuple[int, Sample, Viewed]]) -> Batch:
+def _batch(items: list[_Item]) -> Batch:
     return Batch(
-        indices=tuple(index for index, _, _ in items),
-        pixels=torch.stack([viewed.pixels for _, _, viewed in items]),
-        names=tuple(sample.name for _, sample, _ in items),
-        labels=tuple(sample.label for _, sample, _ in items),
-        views=tuple(viewed for _, _, viewed in items),
+        indices=tuple(item.index for item in items),
+        pixels=torch.stack([item.viewed.pixels for item in items]),
+        names=tuple(item.name for item in items),
+        labels=tuple(item.label for item in items),
+        views=tuple(item.viewed for item in items),
     )
 
 

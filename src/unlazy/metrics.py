@@ -38,7 +38,7 @@ def centre(hit: Bool[np.ndarray, "H W"]) -> float:
     return float(middle.mean())
 
 
-def ranking_auc(score: Float[np.ndarray, "H W"], positive: Bool[np.ndarray, "H W"]) -> float:
+def ranking_auc(score: Float[np.ndarray, "*any"], positive: Bool[np.ndarray, "*any"]) -> float:
     """Chance that a positive patch outranks another one, in [0, 1]; NaN if either is absent.
 
     >>> ranking_auc(np.array([[0.1, 0.9, 0.5]]), np.array([[False, True, False]]))

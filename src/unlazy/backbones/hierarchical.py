@@ -131,7 +131,7 @@ class PVTv2(Hierarchical):
 
     @staticmethod
     def stages(model: Any) -> Sequence[Any]:
-        return model.stages
+        return tuple(model.stages)
 
     @staticmethod
     def stem_stride(model: Any) -> int:

@@ -39,7 +39,7 @@ class SwinV2(Hierarchical):
 
     @staticmethod
     def stages(model: Any) -> Sequence[Any]:
-        return model.layers
+        return tuple(model.layers)
 
     @staticmethod
     def stem_stride(model: Any) -> int:

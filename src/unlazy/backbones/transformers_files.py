@@ -151,8 +151,8 @@ def complaint_about(report: Mapping[str, Any]) -> str:
     return "; ".join([*named, *map(str, report.get("error_msgs") or ())])
 
 
-def _colour(values: Iterable[float]) -> Colour:
-    red, green, blue = values
+def _colour(values: Iterable[Any]) -> Colour:
+    red, green, blue = (float(value) for value in values)
     return red, green, blue
 
 
