@@ -64,7 +64,8 @@ def test_train_card_bundle_and_report(data, tmp_path, monkeypatch, capsys):
     whole_box_half_of_the_time = card["values"]["patch_score"]["point_in_box/chance"]["value"]
     assert whole_box_half_of_the_time > 0.5
     assert "top1" in capsys.readouterr().out
-    bundle(run, shipped)
+    bundle(run, data, shipped)
+    assert json.loads((shipped / "small.json").read_text())["n"] == 6
     weights = load_file(shipped / "small.safetensors")
     assert {str(tensor.dtype) for tensor in weights.values()} == {"torch.float16"}
     out = tmp_path / "out"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -117,12 +118,21 @@ def write_card(run: Path, data: Path, *, command: str) -> dict[str, Any]:
     return plain
 
 
-def bundle(run: Path, folder: Path) -> None:
-    """Copy a finished run into a folder of shipped models, weights in half precision."""
-    card = json.loads((run / "card.json").read_text())
+def bundle(run: Path, data: Path, folder: Path) -> None:
+    """Put a finished run into a folder of shipped models, in half precision.
+
+    The card beside it is measured anew, on the rounded weights that are shipped.
+    """
+    command = json.loads((run / "card.json").read_text())["command"]
+    shipped = run / "shipped"
+    shipped.mkdir(exist_ok=True)
+    for name in ("recipe.json", "log.jsonl"):
+        shutil.copy(run / name, shipped / name)
     weights = {key: value.half() for key, value in load_file(run / "model.safetensors").items()}
-    save_file(weights, folder / f"{card['name']}.safetensors")
-    write_whole(folder / f"{card['name']}.json", json.dumps(card, indent=1).encode())
+    save_file(weights, shipped / "model.safetensors")
+    card = write_card(shipped, data, command=command)
+    for source, suffix in (("model.safetensors", ".safetensors"), ("card.json", ".json")):
+        write_whole(folder / f"{card['name']}{suffix}", (shipped / source).read_bytes())
 
 
 def _rounded(value: Any) -> Any:
