@@ -49,7 +49,7 @@ class PCA:
         if "tokens" not in seen:
             return {}
         tokens = np.concatenate([row.reshape(-1, row.shape[-1]) for row in seen.rows("tokens")])
-        spectrum = np.linalg.svd(tokens - tokens.mean(0), compute_uv=False) ** 2
+        spectrum, _ = _principal(tokens - tokens.mean(0))
         total = max(float(spectrum.sum()), 1e-12)
         return {
             "variance_first": float(spectrum[0]) / total,
@@ -85,13 +85,19 @@ def components(tokens: np.ndarray, count: int) -> np.ndarray:
     [-1.5, 1.5]
     """
     centred = tokens - tokens.mean(0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:count]
+    axes = _principal(centred)[1][:count]
     largest = np.abs(axes).argmax(axis=1)
     signs = np.sign(axes[np.arange(len(axes)), largest])
     projected = centred @ (axes * np.where(signs == 0, 1, signs)[:, None]).T
     missing = count - projected.shape[1]
     return np.pad(projected, ((0, 0), (0, missing))) if missing > 0 else projected
+
+
+def _principal(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variances in descending order and axes (D, D) as rows: by the D x D covariance."""
+    exact = centred.astype(np.float64)
+    variances, axes = np.linalg.eigh(exact.T @ exact)
+    return variances[::-1].clip(min=0), axes.T[::-1]
 
 
 def _border(grid: tuple[int, ...]) -> np.ndarray:
