@@ -34,7 +34,7 @@ WAYS: tuple[Way, ...] = ("bare", "row", "full")
 
 def figures(quick: bool) -> list[Figure]:
     """Extra memory of a row and of full maps, and their time over a bare pass."""
-    size, runs, rounds = (224, 1, 2) if quick else (SIZE, 5, 7)
+    size, runs, rounds = (224, 1, 2) if quick else (SIZE, 3, 5)
     resident = _peaks("performance.attention:resident_peak", size, runs)
     live = _peaks("performance.attention:live_peak", size, 1)
     with torch.inference_mode():

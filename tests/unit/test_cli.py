@@ -72,6 +72,23 @@ def test_bad_pictures_are_named_and_the_others_processed(capsys, photos, tmp_pat
     assert all(name in page and name in err for name in ("empty.jpg", "text.jpg", "half.png"))
 
 
+def test_a_page_shows_readable_pictures_even_if_the_first_ones_are_bad(capsys, photos, tmp_path):
+    for index in range(4):
+        (photos / f"{index}.jpg").touch()  # sorted before the nested folder
+    out = tmp_path / "out"
+    code, _, err = report(capsys, photos, out, "--random", "--shown", 2)
+    assert code == 0, err
+    record = json.loads((out / "record.json").read_text())
+    assert (record["data"]["n"], record["data"]["skipped"]) == (3, 4)
+    assert len(list((out / "maps").glob("*_photo.jpg"))) == 2
+
+
+def test_a_page_shows_at_least_one_picture(capsys, photos, tmp_path):
+    code, _, err = report(capsys, photos, tmp_path / "out", "--random", "--shown", 0)
+    assert code == 1
+    assert "at least one picture" in err
+
+
 def test_only_bad_pictures_is_an_error_and_writes_nothing(capsys, tmp_path):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "empty.jpg").touch()

@@ -9,6 +9,7 @@ from typing import Any
 
 from unlazy import distributed
 from unlazy.backbones.base import Backbone
+from unlazy.data.sample import Unreadable
 from unlazy.geometry import View
 from unlazy.ledger import Measure, estimates
 from unlazy.measure import Measured, measure
@@ -81,6 +82,24 @@ def spread(dataset: Any, wanted: int) -> frozenset[int]:
     return frozenset(found)
 
 
+def readable(dataset: Any, chosen: frozenset[int]) -> frozenset[int]:
+    """The same pictures, each one that cannot be read replaced by the next that can."""
+    found: set[int] = set()
+    bad: set[int] = set()
+    for index in sorted(chosen):
+        for other in (*range(index, len(dataset)), *range(index)):
+            if other in found or other in bad:
+                continue
+            try:
+                dataset[other]
+            except Unreadable:
+                bad.add(other)
+            else:
+                found.add(other)
+                break
+    return frozenset(found)
+
+
 def high_size(facts: Facts) -> tuple[int, int]:
     """About 800 pixels, a multiple of what the model takes."""
     rows, columns = facts.multiple
@@ -117,7 +136,9 @@ def investigate(
     Raises:
         ValueError: no picture could be used.
     """
-    chosen = spread(dataset, shown)
+    if shown < 1:
+        raise ValueError(f"shown is {shown}; a page shows at least one picture")
+    chosen = readable(dataset, spread(dataset, shown))
     run = _Run(backbone, source, view, batch_size, workers, seed)
     low = run.findings(dataset, standard_measures(backbone.facts, chosen), chosen, progress)
     if not high_resolution:
