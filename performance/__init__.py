@@ -6,6 +6,6 @@ Three benchmarks, each of which compares things that ran in one session on one m
 - ``attention``: one attention row through ``trace`` against full maps, in memory and in time;
 - ``memory``: what a measurement holds as the number of pictures grows.
 
-Nothing here is a test: times depend on the machine and on what else runs there, so run it on an idle
-one. About twelve minutes on two cores; ``--quick`` only shows that everything runs.
+Nothing here is a test: times depend on the machine and on what else runs there, so run it on an
+idle one. About twelve minutes on two cores; ``--quick`` only shows that everything runs.
 """
