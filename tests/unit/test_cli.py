@@ -89,6 +89,25 @@ def test_a_page_shows_at_least_one_picture(capsys, photos, tmp_path):
     assert "at least one picture" in err
 
 
+def test_foreign_files_in_the_output_stay_and_old_maps_go(capsys, photos, tmp_path):
+    maps = tmp_path / "out" / "maps"
+    maps.mkdir(parents=True)
+    (maps / "thesis.txt").write_text("precious")
+    (maps / "00099_old_norm.png").touch()
+    code, _, err = report(capsys, photos, tmp_path / "out", "--random")
+    assert code == 0, err
+    assert (maps / "thesis.txt").read_text() == "precious"
+    assert not (maps / "00099_old_norm.png").exists()
+
+
+def test_names_that_are_not_utf8_are_shown_escaped(capsys, photos, tmp_path):
+    odd = os.fsencode(photos) + b"/odd\xff.png"
+    os.link(photos / "nested" / "0.png", odd)
+    code, _, err = report(capsys, photos, tmp_path / "out", "--random")
+    assert code == 0, err
+    assert "odd" in (tmp_path / "out" / "index.html").read_text()
+
+
 def test_only_bad_pictures_is_an_error_and_writes_nothing(capsys, tmp_path):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "empty.jpg").touch()

@@ -158,7 +158,8 @@ class ImageFiles:
 
     def name_of(self, index: int) -> str:
         """The name of a picture, readable or not."""
-        return self.paths[index].relative_to(self.root).as_posix()
+        name = self.paths[index].relative_to(self.root).as_posix()
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _find(item: str | Path) -> tuple[list[Path], list[Path]]:

@@ -138,6 +138,8 @@ def investigate(
     """
     if shown < 1:
         raise ValueError(f"shown is {shown}; a page shows at least one picture")
+    if high_resolution:
+        backbone.check_size(*high_size(backbone.facts))  # before the work, not after it
     chosen = readable(dataset, spread(dataset, shown))
     run = _Run(backbone, source, view, batch_size, workers, seed)
     low = run.findings(dataset, standard_measures(backbone.facts, chosen), chosen, progress)

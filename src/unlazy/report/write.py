@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from unlazy.report.findings import Findings
 from unlazy.report.page import write_maps, write_page
+
+OWN_MAP = re.compile(r"\d{5}_.*\.(png|jpg)")
+"""Names that ``write_maps`` gives; files with other names in a maps folder are the user's."""
 
 
 def claim(out: Path) -> None:
@@ -32,7 +34,8 @@ def write_report(findings: Sequence[Findings], out: Path) -> Path:
     """Write page, Records and maps, all or none of them; returns the page.
 
     One model: ``index.html``, ``record.json``, ``maps/``. Several: ``record-NAME.json`` and
-    ``maps-NAME/`` each. What an earlier run left under these names is replaced.
+    ``maps-NAME/`` each. What an earlier run left under these names is replaced;
+    files of other names are left alone.
 
     Raises:
         OSError: no room or no permission; what was in the folder before stays as it was.
@@ -44,11 +47,14 @@ def write_report(findings: Sequence[Findings], out: Path) -> Path:
             suffix = f"-{slug(found.label)}" if len(findings) > 1 else ""
             found.record.write(part / f"record{suffix}.json")
             write_maps(found, part / f"maps{suffix}")
-        for path in sorted(part.iterdir()):
-            target = out / path.name
-            if target.is_dir():
-                shutil.rmtree(target)
-            os.replace(path, target)
+        written = {path.relative_to(part) for path in part.rglob("*") if path.is_file()}
+        for path in sorted(written):
+            (out / path).parent.mkdir(exist_ok=True)
+            os.replace(part / path, out / path)
+    for folder in {path.parent for path in written if path.parent != Path()}:
+        for old in (out / folder).iterdir():
+            if OWN_MAP.fullmatch(old.name) and old.relative_to(out) not in written:
+                old.unlink()
     return out / "index.html"
 
 
