@@ -100,6 +100,13 @@ def test_foreign_files_in_the_output_stay_and_old_maps_go(capsys, photos, tmp_pa
     assert not (maps / "00099_old_norm.png").exists()
 
 
+def test_an_output_inside_the_pictures_is_not_measured_again(capsys, photos):
+    for _ in range(2):
+        code, _, err = report(capsys, photos, photos / "out", "--random")
+        assert code == 0, err
+    assert json.loads((photos / "out" / "record.json").read_text())["data"]["n"] == 3
+
+
 def test_names_that_are_not_utf8_are_shown_escaped(capsys, photos, tmp_path):
     odd = os.fsencode(photos) + b"/odd\xff.png"
     os.link(photos / "nested" / "0.png", odd)

@@ -192,6 +192,8 @@ def _walk(folder: Path, visited: set[str]) -> Iterator[Path]:
     if real in visited:
         return
     visited.add(real)
+    if (folder / "record.json").is_file() and (folder / "index.html").is_file():
+        return  # the output of an earlier report: its maps are no photographs
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
