@@ -77,7 +77,9 @@ def compare(
     from unlazy.catalog import table
 
     schemes = set(table("backbones"))
-    models = [each for each in models_and_images if each.partition(":")[0] in schemes]
+    models = [
+        each for each in models_and_images if each.partition(":")[0] in schemes or ".py:" in each
+    ]
     images = [each for each in models_and_images if each not in models]
     if len(models) < 2 or not images:
         raise Mistake(
