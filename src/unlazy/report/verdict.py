@@ -143,13 +143,22 @@ def _object(values: Values, n: int) -> Sentence | None:
     high = score.value if score.high is None else score.high
     counts = (
         f"The patch most like the whole picture lies in the object's box in {percent(score.value)}"
-        f" of the pictures (interval {percent(low)} to {percent(high)}). A random patch would in"
-        f" {percent(chance)}, always pointing at the centre in {percent(centre)}."
+        f" of the pictures with boxes (interval {percent(low)} to {percent(high)}). A random"
+        f" patch would in {percent(chance)}, always pointing at the centre in {percent(centre)}."
     )
+    auc = estimate(values, "patch_score", "auc/cosine")
+    below = auc is not None and (auc.value if auc.high is None else auc.high) < 0.5
+    if auc is not None and below:
+        counts += (
+            f" Over all patches, one inside the box outscores one outside in only"
+            f" {percent(auc.value)} of pairs: on the whole, background scores higher."
+        )
     if high < chance:
         title, level = "Patch scores avoid the object: background stands for it", "warning"
     elif low <= chance:
         title, level = "Patch scores do not follow the object better than chance", "warning"
+    elif below:
+        title, level = "The best patch beats chance, but background scores higher", "warning"
     elif low <= centre:
         title, level = "Patch scores beat chance, but not pointing at the centre", "note"
     else:
