@@ -20,7 +20,21 @@ if TYPE_CHECKING:
     from unlazy.report.page import write_page
     from unlazy.report.record import Record
     from unlazy.report.run import investigate
-    from unlazy.tokens import FINAL, SHARED, Site, Tokens, Trace, attention, block
+    from unlazy.tokens import (
+        EMBED,
+        FINAL,
+        SHARED,
+        Site,
+        Tokens,
+        Trace,
+        attention,
+        block,
+        key,
+        neurons,
+        norm_of,
+        query,
+        value,
+    )
 
 _HOME = {
     "Backbone": "unlazy.backbones.base",
@@ -32,6 +46,7 @@ _HOME = {
     "write_page": "unlazy.report.page",
     "Record": "unlazy.report.record",
     "investigate": "unlazy.report.run",
+    "EMBED": "unlazy.tokens",
     "FINAL": "unlazy.tokens",
     "SHARED": "unlazy.tokens",
     "Site": "unlazy.tokens",
@@ -39,6 +54,11 @@ _HOME = {
     "Trace": "unlazy.tokens",
     "attention": "unlazy.tokens",
     "block": "unlazy.tokens",
+    "query": "unlazy.tokens",
+    "key": "unlazy.tokens",
+    "value": "unlazy.tokens",
+    "neurons": "unlazy.tokens",
+    "norm_of": "unlazy.tokens",
 }
 __all__ = [  # noqa: RUF022
     "Backbone",
@@ -50,6 +70,7 @@ __all__ = [  # noqa: RUF022
     "write_page",
     "Record",
     "investigate",
+    "EMBED",
     "FINAL",
     "SHARED",
     "Site",
@@ -57,6 +78,11 @@ __all__ = [  # noqa: RUF022
     "Trace",
     "attention",
     "block",
+    "query",
+    "key",
+    "value",
+    "neurons",
+    "norm_of",
 ]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-Kind = Literal["unimodal", "skewed", "bimodal", "constant"]
+Kind = Literal["unimodal", "skewed", "bimodal", "constant", "unknown"]
+FEWEST = 8  # tokens; below this no distribution is judged
 DIP_TOKENS = 5_000  # the dip's p-value is meaningless for very many, dependent tokens
 RESAMPLES = 20
 
@@ -18,10 +20,12 @@ class Thresholds:
 
     Bimodal: (dip p < ``dip_p`` and Ashman D > ``ashman_with_dip``), or (BIC gain per token >
     ``bic_gain`` and Ashman D > ``ashman`` and a density valley between the modes); either with a
-    minor mode of at least ``minor``. Otherwise skewed above ``skewness``, else unimodal.
+    minor mode of at least ``minor`` and of at least ``minor_tokens`` tokens. Otherwise skewed above
+    ``skewness``, else unimodal.
 
     The second rule exists because the dip of two well separated modes is about half the minor
-    mode's weight: at 5,000 tokens it cannot see modes below about 1.3 %.
+    mode's weight: at 5,000 tokens it cannot see modes below about 1.3 %. ``minor_tokens`` keeps a
+    stray token or two from being a mode; five is Cochran's least expected count.
     """
 
     dip_p: float = 0.05
@@ -29,6 +33,7 @@ class Thresholds:
     bic_gain: float = 0.01
     ashman: float = 3.0
     minor: float = 0.002
+    minor_tokens: float = 5.0
     skewness: float = 1.0
 
 
@@ -37,7 +42,8 @@ class Shape:
     """What was found about a distribution of norms.
 
     Attributes:
-        kind: the verdict.
+        kind: the verdict; "unknown" below 8 tokens, and then all statistics are NaN.
+        tokens: how many norms there were.
         dip_p: p-value of Hartigan's dip test on at most 5,000 tokens.
         bic_gain: BIC of one Gaussian minus BIC of two, on log-norms, per token.
         ashman_d: separation of the two Gaussians; above 2 they are distinct.
@@ -45,10 +51,12 @@ class Shape:
         valley: density between the modes over the lower mode's density; below 1 there is a valley.
         skewness, excess_kurtosis: of the raw norms.
         tail: 99.9th percentile over the median.
-        boundary: the norm between the two modes, if bimodal.
+        boundary: the norm between the two modes, where the density is lowest, if bimodal.
+        share_above_boundary: share of all norms above it, if bimodal.
     """
 
     kind: Kind
+    tokens: int
     dip_p: float
     bic_gain: float
     ashman_d: float
@@ -57,7 +65,8 @@ class Shape:
     skewness: float
     excess_kurtosis: float
     tail: float
-    boundary: float | None
+    boundary: float | None = None
+    share_above_boundary: float | None = None
 
 
 def shape(norms: np.ndarray, *, thresholds: Thresholds = Thresholds(), seed: int = 0) -> Shape:
@@ -67,24 +76,28 @@ def shape(norms: np.ndarray, *, thresholds: Thresholds = Thresholds(), seed: int
     statistics are Hartigan & Hartigan 1985 (dip), Ashman et al. 1994 (D); the rule is ours.
 
     Raises:
-        ValueError: fewer than 8 values, or values that are not finite.
+        ValueError: some values are not finite.
     """
     import diptest
     from scipy import stats
 
     flat = np.asarray(norms, dtype=np.float64).ravel()
-    if flat.size < 8 or not np.isfinite(flat).all():
-        raise ValueError(f"need at least 8 finite norms, got {flat.size}")
+    broken = int((~np.isfinite(flat)).sum())
+    if broken:
+        raise ValueError(f"{broken} of {flat.size} norms are not finite; leave these out")
+    if flat.size < FEWEST:
+        return Shape("unknown", flat.size, *[float("nan")] * 8)
     if np.ptp(flat) <= 1e-9 * max(1.0, abs(float(flat.mean()))):
-        return Shape("constant", 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, None)
+        return Shape("constant", flat.size, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0)
     some = flat
     if flat.size > DIP_TOKENS:
         some = np.random.default_rng(seed).choice(flat, DIP_TOKENS, replace=False)
     dip_p = float(diptest.diptest(some)[1])
     logs = np.log(np.maximum(some, 1e-12))
-    gain, ashman, minor, valley, boundary = _two_modes(logs, seed)
+    gain, ashman, minor, valley, between = _two_modes(logs, seed)
+    boundary = float(np.exp(between))
     skewness = float(stats.skew(flat))
-    enough = minor >= thresholds.minor
+    enough = minor >= thresholds.minor and minor * some.size >= thresholds.minor_tokens
     by_dip = dip_p < thresholds.dip_p and ashman > thresholds.ashman_with_dip
     by_mixture = gain > thresholds.bic_gain and ashman > thresholds.ashman and valley < 1
     kind: Kind = "unimodal"
@@ -94,6 +107,7 @@ def shape(norms: np.ndarray, *, thresholds: Thresholds = Thresholds(), seed: int
         kind = "skewed"
     return Shape(
         kind=kind,
+        tokens=flat.size,
         dip_p=dip_p,
         bic_gain=gain,
         ashman_d=ashman,
@@ -102,20 +116,24 @@ def shape(norms: np.ndarray, *, thresholds: Thresholds = Thresholds(), seed: int
         skewness=skewness,
         excess_kurtosis=float(stats.kurtosis(flat)),
         tail=float(np.quantile(flat, 0.999) / max(np.median(flat), 1e-12)),
-        boundary=float(np.exp(boundary)) if kind == "bimodal" else None,
+        boundary=boundary if kind == "bimodal" else None,
+        share_above_boundary=float((flat > boundary).mean()) if kind == "bimodal" else None,
     )
 
 
-def agreement(rows: list[np.ndarray], kind: Kind, *, seed: int = 0) -> float:
-    """Share of resamples of whole images (with replacement) that give the same verdict."""
+def redraws(rows: list[np.ndarray], *, seed: int = 0) -> dict[Kind, float]:
+    """Verdict -> share of the resamples of whole images (with replacement) that give it.
+
+    Those that none gives are left out; the most frequent comes first.
+    """
     rng = np.random.default_rng(seed)
     flat = [np.asarray(row).ravel() for row in rows]
-    same = 0
+    kinds: list[Kind] = []
     for turn in range(RESAMPLES):
         drawn = rng.integers(len(flat), size=len(flat))
         sampled = np.concatenate([flat[index] for index in drawn])
-        same += shape(sampled, seed=seed + turn + 1).kind == kind
-    return same / RESAMPLES
+        kinds.append(shape(sampled, seed=seed + turn + 1).kind)
+    return {kind: count / RESAMPLES for kind, count in Counter(kinds).most_common()}
 
 
 def _two_modes(logs: np.ndarray, seed: int) -> tuple[float, float, float, float, float]:

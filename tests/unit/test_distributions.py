@@ -43,13 +43,41 @@ def test_constant_norms_are_named_so():
     assert distributions.shape(np.full(100, 3.0)).kind == "constant"
 
 
-@pytest.mark.parametrize("bad", [np.ones(3), np.array([1.0] * 20 + [np.nan])])
-def test_too_few_or_broken_norms_are_refused(bad):
-    with pytest.raises(ValueError, match="finite norms"):
-        distributions.shape(bad)
+def test_too_few_norms_are_not_judged():
+    found = distributions.shape(np.arange(7.0))
+    assert (found.kind, found.tokens, found.boundary) == ("unknown", 7, None)
+    assert distributions.shape(np.arange(8.0)).kind != "unknown"
 
 
-def test_agreement_is_full_for_a_clear_case_and_repeats():
+def test_broken_norms_are_refused_and_counted():
+    with pytest.raises(ValueError, match="2 of 22 norms are not finite"):
+        distributions.shape(np.array([1.0] * 20 + [np.nan, np.inf]))
+
+
+@pytest.mark.parametrize(("strays", "kind"), [(1, "skewed"), (4, "skewed"), (8, "bimodal")])
+def test_a_few_stray_tokens_are_no_second_mode(strays, kind):
+    norms = sample("unimodal", 196)
+    norms[:strays] = np.linspace(380, 420, strays)
+    assert distributions.shape(norms).kind == kind
+
+
+def test_the_share_above_the_boundary_is_that_of_the_planted_mode():
+    high = sample("bimodal 2 %", 4_000)
+    assert distributions.shape(high).share_above_boundary == (high > 200).mean()
+    low = np.where(high > 200, high / 10, high + 400)
+    assert distributions.shape(low).kind == "bimodal"
+    assert distributions.shape(low).share_above_boundary == (high < 200).mean()
+    assert distributions.shape(sample("unimodal", 4_000)).share_above_boundary is None
+
+
+def test_redraws_of_a_clear_case_agree_and_repeat():
     rows = list(sample("bimodal 2 %", 4_000).reshape(40, 100))
-    first = distributions.agreement(rows, "bimodal")
-    assert first == distributions.agreement(rows, "bimodal") == 1.0
+    first = distributions.redraws(rows)
+    assert first == distributions.redraws(rows) == {"bimodal": 1.0}
+
+
+def test_redraws_name_every_verdict_that_they_give():
+    rows = [*sample("unimodal", 1_000).reshape(10, 100), sample("bimodal 30 %", 100)]
+    found = distributions.redraws(rows)
+    assert set(found) == {"bimodal", "unimodal"}
+    assert sum(found.values()) == pytest.approx(1)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from unlazy.ledger import Batch, Observation, Seen
 from unlazy.scores import overlap, spearman, top_share
-from unlazy.tokens import Site, Trace, attention, block, norm_of
+from unlazy.tokens import Site, Tokens, Trace, attention, block, norm_of
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,8 @@ class Attention:
 
     Rows: ``map`` (H, W) without renormalisation after the prefix tokens are dropped, ``prefix``
     (attention that goes to CLS and registers), ``top_mass`` (part of the patches' attention that
-    the highest ``share`` receives), ``iou`` and ``rank_correlation`` between
+    the highest ``share`` receives), ``top_share`` (how large a part of the patches these are: a
+    small grid has no 2 %, but at least one patch counts), ``iou`` and ``rank_correlation`` between
     attention and norm. High-attention and high-norm patches are different things: some models
     have the one without the other.
 
@@ -28,6 +34,7 @@ class Attention:
     layer: int = -1
     share: float = 0.02
     name: str = "attention"
+    extremes: ClassVar[frozenset[str]] = frozenset({"top_share"})
 
     @property
     def reads(self) -> frozenset[Site]:
@@ -41,8 +48,9 @@ class Attention:
         keep = max(1, round(self.share * flat.shape[1]))
         found = {
             "map": weight,
-            "prefix": 1 - total,
+            "prefix": _prefix(received),
             "top_mass": flat.topk(keep, dim=1).values.sum(1) / total.clamp(min=1e-12),
+            "top_share": torch.full_like(total, keep / flat.shape[1]),
             "peak_over_median": flat.amax(1) / flat.median(dim=1).values.clamp(min=1e-12),
         }
         norm = trace[norm_of(block(self.layer))]
@@ -56,9 +64,16 @@ class Attention:
         found = {
             "prefix": seen.mean("prefix"),
             "top_mass": seen.mean("top_mass"),
+            "top_share": seen.mean("top_share"),
             "max_over_median": seen.mean("peak_over_median"),
         }
         for key in ("iou", "rank_correlation"):
             if key in seen:
                 found[f"{key}_with_norm"] = seen.mean(key)
         return found
+
+
+def _prefix(received: Tokens) -> Float[Tensor, "B"]:
+    """Attention to CLS and registers, mean over heads; 1 minus the rest would cancel digits."""
+    prefix = received.registers.float().mean(-1).sum(1)
+    return prefix if received.cls is None else prefix + received.cls.float().mean(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -92,7 +93,11 @@ class Norms:
 class NormShape:
     """Verdict on the distribution of norms: unimodal, skewed or bimodal; see ``distributions``.
 
-    ``agreement`` is the share of resamples of whole pictures with the same verdict.
+    ``agreement`` is the share of resamples of whole pictures with the same verdict, and
+    ``redrawn_*`` the shares of the others; one picture has neither.
+
+    Raises:
+        ValueError: the patches of a picture are not finite.
     """
 
     name: str = "norm_shape"
@@ -103,17 +108,28 @@ class NormShape:
         return frozenset({norm_of(block(-1))})
 
     def observe(self, trace: Trace, batch: Batch) -> Observation:
-        return {"norm": trace[norm_of(block(-1))].patches[..., 0].to(torch.float32)}
+        norm = trace[norm_of(block(-1))].patches[..., 0].to(torch.float32)
+        sound = torch.isfinite(norm).all(dim=1).tolist()
+        if not all(sound):
+            raise ValueError(
+                f"patches of {batch.names[sound.index(False)]} are not finite (NaN or infinite)"
+                " after the last block; are the weights sound, and is the dtype wide enough?"
+            )
+        return {"norm": norm}
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         found = self.shape(seen)
         numbers = {
             key: float(number)
             for key, number in vars(found).items()
-            if key != "kind" and number is not None
+            if key != "kind" and number is not None and math.isfinite(number)
         }
-        with _one_thread():
-            numbers["agreement"] = distributions.agreement(seen.rows("norm"), found.kind)
+        rows = seen.rows("norm")
+        if found.kind != "unknown" and len(rows) > 1:
+            with _one_thread():
+                drawn = distributions.redraws(rows)
+            numbers["agreement"] = drawn.pop(found.kind, 0.0)
+            numbers |= {f"redrawn_{kind}": share for kind, share in drawn.items()}
         return {f"is_{found.kind}": 1.0, **numbers}
 
     def shape(self, seen: Seen) -> distributions.Shape:

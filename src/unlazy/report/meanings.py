@@ -38,6 +38,8 @@ _SHAPE = {
     "is_skewed": "verdict: one group of norms with a long tail",
     "is_bimodal": "verdict: two groups of norms",
     "is_constant": "verdict: all norms are the same",
+    "is_unknown": "verdict: too few patches to judge",
+    "tokens": "patches whose norms were judged, over all pictures",
     "dip_p": "dip test: a small value speaks against one group",
     "bic_gain": "how much better two groups describe the norms than one, per patch; above 0.01"
     " counts",
@@ -48,11 +50,19 @@ _SHAPE = {
     "excess_kurtosis": "weight of the tails; 0 for a bell curve",
     "tail": "99.9th percentile of the norms over their median",
     "boundary": "the norm that divides the two groups",
+    "share_above_boundary": "share of the patches above it; below one half the longer group is the"
+    " smaller one",
     "agreement": "share of redrawn picture sets that give the same verdict",
+    "redrawn_unimodal": "share of redrawn picture sets that give one group without a long tail",
+    "redrawn_skewed": "share of redrawn picture sets that give one group with a long tail",
+    "redrawn_bimodal": "share of redrawn picture sets that give two groups",
+    "redrawn_constant": "share of redrawn picture sets whose norms are all the same",
+    "redrawn_unknown": "share of redrawn picture sets with too few patches to judge",
 }
 _ATTENTION = {
     "prefix": "share of the attention that goes to the class token and registers, not to patches",
     "top_mass": "share of the patches' attention that the 2 % with the most get",
+    "top_share": "how large a part of the patches these are: an even share of the attention",
     "max_over_median": "largest attention in a picture over the median one, mean over pictures",
     "iou_with_norm": "overlap of the 2 % with most attention and the 2 % with the highest norm: 1"
     " same patches, 0 none in common",
@@ -68,6 +78,9 @@ _SCORE = {
     "point_in_box/cosine": "share of the pictures whose best patch lies on the object",
     "point_in_box/dot": "the same with the dot product, which mixes likeness with norm",
     "point_in_box/centred_cosine": "the same after subtracting what all patches share",
+    "point_in_box/centred_cosine_gain": "the centred cosine's share minus the cosine's, on the same"
+    " pictures; above 0 centring helps",
+    "point_in_box/pictures": "pictures with boxes that these shares were measured on",
     "point_in_box/chance": "the same for a random patch: the baseline to beat",
     "point_in_box/centre": "the same for always pointing at the centre: the baseline to beat",
     "auc/cosine": "chance that a patch on the object scores above one beside it; 0.5 is none",

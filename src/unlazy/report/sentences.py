@@ -13,6 +13,15 @@ Values = Mapping[str, Mapping[str, Estimate]]
 
 FEW_PICTURES = 30
 """Below this many pictures the page says that they are few; chosen by us."""
+LEAST_HIGH = 0.002
+"""Least share of high-norm patches: a tenth of the 2 % that the papers look at, and the smallest
+group that ``distributions`` accepts, one patch in 500; chosen by us."""
+CONCENTRATED = 10.0
+"""Attention is concentrated if the top 2 % of the patches (at least one) get this many times an
+even share: 20 % of it on 2 % of the patches. Below ten patches none can; chosen by us."""
+OTHER_PATCHES = 0.1
+"""Intersection over union up to which high-norm and high-attention patches are different ones;
+chosen by us."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +44,29 @@ def kind_of(values: Values) -> str:
 
 
 def has_high_norms(values: Values, kind: str) -> bool:
-    """Whether some patches stand apart: norms in two groups, with patches above three medians.
+    """Whether a group of patches stands apart by norms far above the others.
 
-    The 98th percentile plays no part, since it labels 2 % of the tokens of any model.
+    The norms form two groups; the longer group is the smaller one, and holds ``LEAST_HIGH`` of the
+    patches or more; and at least half of it lies above three medians. So neither a stray patch nor
+    a few short vectors among long ones count, and ``boundary``, where the density between the
+    groups is lowest, draws the line instead of the 98th percentile, above which 2 % of the tokens
+    of any model lie. The rule is ours; three medians are Darcet et al.'s reproductions'.
 
-    >>> has_high_norms({"norms": {"share_over_3median": Estimate(0.02)}}, "bimodal")
+    >>> above = {"norm_shape": {"share_above_boundary": Estimate(0.02)}}
+    >>> has_high_norms(above | {"norms": {"share_over_3median": Estimate(0.02)}}, "bimodal")
     True
+    >>> has_high_norms(above | {"norms": {"share_over_3median": Estimate(0.0001)}}, "bimodal")
+    False
     """
-    return kind == "bimodal" and number(values, "norms", "share_over_3median", 0.0) > 0
+    above = number(values, "norm_shape", "share_above_boundary", 0.0)
+    far = number(values, "norms", "share_over_3median", 0.0)
+    return kind == "bimodal" and LEAST_HIGH <= above < 0.5 and far >= above / 2
+
+
+def is_concentrated(values: Values) -> bool:
+    """Whether the patches with most attention get ``CONCENTRATED`` times an even share."""
+    mass = number(values, "attention", "top_mass")
+    return mass >= CONCENTRATED * number(values, "attention", "top_share")
 
 
 def estimate(values: Values, measure: str, key: str) -> Estimate | None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from unlazy.distributions import FEWEST
 from unlazy.report.consequences import advice, dense_use, sureness
+from unlazy.report.objects import object_sentence
 from unlazy.report.sentences import (
+    CONCENTRATED,
     FEW_PICTURES,
+    LEAST_HIGH,
+    OTHER_PATCHES,
     Sentence,
     Values,
     estimate,
     has_high_norms,
+    is_concentrated,
     kind_of,
     number,
     percent,
@@ -17,10 +23,11 @@ from unlazy.tokens import Facts
 
 __all__ = ["Sentence", "kind_of", "norm_sentence", "verdict"]
 
-CONCENTRATED = 0.2
-"""Attention is concentrated if 2 % of the patches get this share of it; chosen by us."""
-SAME_PATCHES, OTHER_PATCHES = 0.5, 0.1
-"""Intersection over union of high-norm and high-attention patches; chosen by us."""
+SAME_PATCHES = 0.5
+"""Intersection over union from which high-norm and high-attention patches are mostly the same;
+chosen by us."""
+HIGH = 3.0
+"""Medians above which a norm is high, as in ``share_over_3median``."""
 SAME_PLACES = 0.6
 """Normalised entropy below which high norms keep to the same places; chosen by us."""
 
@@ -35,18 +42,18 @@ def verdict(values: Values, facts: Facts, kind: str, n: int) -> tuple[Sentence, 
         n: pictures that were used.
     """
     found = has_high_norms(values, kind)
-    sentences = [
+    sentences: list[Sentence | None] = [
         _random(facts),
         norm_sentence(values, kind),
         _attention(values, found),
-        _object(values, n),
+        object_sentence(values),
         _redundancy(values, found),
         _depth(values, found),
         _places(values, found, n),
         sureness(values, kind, n),
     ]
     if facts.weights != "random":  # what nobody will use needs no advice
-        sentences += [dense_use(values, kind, n, found), advice(values, facts, found)]
+        sentences += [dense_use(values, kind, found), advice(values, facts, kind, found)]
     return tuple(sentence for sentence in sentences if sentence is not None)
 
 
@@ -63,57 +70,100 @@ def _random(facts: Facts) -> Sentence | None:
 
 def norm_sentence(values: Values, kind: str) -> Sentence | None:
     """What the norms show; None where they were not measured."""
-    found = has_high_norms(values, kind)
     if "norms" not in values:
         return None
-    ratio = number(values, "norms", "max_over_median")
-    share = number(values, "norms", "share_over_3median", 0.0)
-    largest = f"The longest patch vector is {ratio:.3g} times as long as the median one"
-    above = f"{percent(share)} of the patches exceed three times the median"
-    if found:
-        pictures = number(values, "norms", "images_with_high_norm", 0.0)
+    if kind == "unknown":
+        tokens = number(values, "norm_shape", "tokens", 0.0)
         return Sentence(
-            "This model has high-norm patches",
-            "Before the last normalisation, the lengths (norms) of the patch vectors fall into"
-            f" two groups. {largest}; {above}, and {percent(pictures)} of the pictures have such"
-            " a patch. Vectors like these often hold information about the whole picture in place"
-            " of what can be seen at their position.",
-            "warning",
-        )
-    if kind == "bimodal":
-        return Sentence(
-            "Norms form two groups, but not far apart",
-            f"{largest}, and no patch exceeds three times the median. That is no outlier in the"
-            " sense of the papers; look at the maps to see what the two groups are.",
+            "Too few patches to judge the norms",
+            f"There are {tokens:.0f} patches over all pictures; {FEWEST} are the least for a"
+            " distribution. Use more or larger pictures.",
             "note",
         )
-    if kind == "skewed" or share > 0:
+    share = number(values, "norms", "share_over_3median", 0.0)
+    largest = (
+        "The longest patch vector is"
+        f" {number(values, 'norms', 'max_over_median'):.3g} times as long as the median one"
+    )
+    exceed = f"{percent(share)} of the patches exceed" if share else "no patch exceeds"
+    above = f"{largest}; {exceed} three times the median."
+    if kind == "bimodal":
+        return _two_groups(values, above)
+    if share > 0:
         return Sentence(
             "Norms have a long tail, but no separate group of high-norm patches",
-            f"{largest}, and {above}. The lengths (norms) of the patch vectors run on without a"
-            " gap, so that any line between ordinary and high is drawn by choice.",
+            f"{above} The lengths (norms) of the patch vectors run on, or too few stand apart to"
+            " make a group, so that any line between ordinary and high is drawn by choice.",
             "note",
+        )
+    if kind == "skewed":
+        return Sentence(
+            "No high-norm patches were found, though norms have a tail",
+            f"{above} The lengths (norms) of the patch vectors form one group that reaches further"
+            " up than down.",
+            "fine",
         )
     return Sentence(
         "No high-norm patches were found",
-        f"The lengths (norms) of the patch vectors form one group. {largest}.",
+        f"The lengths (norms) of the patch vectors form one group. {above}",
         "fine",
+    )
+
+
+def _two_groups(values: Values, above: str) -> Sentence:
+    """What norms in two groups mean."""
+    upper = number(values, "norm_shape", "share_above_boundary")
+    boundary = number(values, "norm_shape", "boundary")
+    if has_high_norms(values, "bimodal"):
+        pictures = number(values, "norms", "images_with_high_norm", 0.0)
+        return Sentence(
+            "This model has high-norm patches",
+            "Where the last block ends, the lengths (norms) of the patch vectors fall into two"
+            f" groups, and {percent(upper)} of the patches belong to the longer one (norms above"
+            f" {boundary:.3g}). {above} {percent(pictures)} of the pictures have such a patch."
+            " Vectors like these were found to hold information about the whole picture in place"
+            " of what can be seen at their position.",
+            "warning",
+        )
+    if upper >= 0.5:
+        return Sentence(
+            "Norms form two groups, the smaller one short",
+            f"{percent(1 - upper)} of the patches are shorter than the others (norms below"
+            f" {boundary:.3g}). {above} That is no group of high-norm patches; look at the maps to"
+            " see what the short ones are.",
+            "note",
+        )
+    return Sentence(
+        "Norms form two groups, but not far apart",
+        f"{percent(upper)} of the patches belong to the longer group (norms above {boundary:.3g})."
+        f" {above} A group of high-norm patches would hold {percent(LEAST_HIGH)} of all patches or"
+        " more, half of them above three medians; look at the maps to see what these two are.",
+        "note",
     )
 
 
 def _attention(values: Values, found: bool) -> Sentence | None:
     mass = number(values, "attention", "top_mass")
-    if mass != mass:
+    top = number(values, "attention", "top_share")
+    if mass != mass or top != top:
         return None
-    gets = f"On average, the 2 % of the patches with most attention get {percent(mass)} of all"
-    gets += " attention that goes to patches."
-    if mass < CONCENTRATED:
+    gets = (
+        f"On average, the {percent(top)} of the patches with most attention get {percent(mass)} of"
+        f" all attention that goes to patches: {mass / top:.2g} times an even share."
+    )
+    if CONCENTRATED * top > 1:
+        return Sentence(
+            "Too few patches to tell whether attention is concentrated",
+            f"{gets} On so few patches that is no sign of anything.",
+            "note",
+        )
+    if not is_concentrated(values):
         return Sentence("Attention is spread over many patches", gets, "fine")
     same = number(values, "attention", "iou_with_norm")
     if not found or same != same:
-        which = "Compare the attention map with the photo: on objects this can be meant so."
+        which = "Look at the map: on objects this is as it should be, on background it is not."
     elif same >= SAME_PATCHES:
-        which = f"These are mostly the high-norm patches (overlap {same:.2f} of 1)."
+        which = f"These are mostly the patches with the highest norms (overlap {same:.2f} of 1)."
     elif same <= OTHER_PATCHES:
         which = f"These are other patches than the high-norm ones (overlap {same:.2f} of 1)."
     else:
@@ -125,56 +175,13 @@ def _attention(values: Values, found: bool) -> Sentence | None:
     )
 
 
-def _object(values: Values, n: int) -> Sentence | None:
-    if "patch_score" not in values:
-        return None
-    score = estimate(values, "patch_score", "point_in_box/cosine")
-    if score is None:
-        return Sentence(
-            "Whether patch scores follow the object cannot be told",
-            "The patch score says how much a patch resembles the vector of the whole picture. To"
-            " tell whether the best patch lies on the object, pictures with boxes are needed;"
-            " these have none.",
-            "note",
-        )
-    chance = number(values, "patch_score", "point_in_box/chance")
-    centre = number(values, "patch_score", "point_in_box/centre")
-    low = score.value if score.low is None else score.low
-    high = score.value if score.high is None else score.high
-    counts = (
-        f"The patch most like the whole picture lies in the object's box in {percent(score.value)}"
-        f" of the pictures with boxes (interval {percent(low)} to {percent(high)}). A random"
-        f" patch would in {percent(chance)}, always pointing at the centre in {percent(centre)}."
-    )
-    auc = estimate(values, "patch_score", "auc/cosine")
-    below = auc is not None and (auc.value if auc.high is None else auc.high) < 0.5
-    if auc is not None and below:
-        counts += (
-            f" Over all patches, one inside the box outscores one outside in only"
-            f" {percent(auc.value)} of pairs: on the whole, background scores higher."
-        )
-    if high < chance:
-        title, level = "Patch scores avoid the object: background stands for it", "warning"
-    elif low <= chance:
-        title, level = "Patch scores do not follow the object better than chance", "warning"
-    elif below:
-        title, level = "The best patch beats chance, but background scores higher", "warning"
-    elif low <= centre:
-        title, level = "Patch scores beat chance, but not pointing at the centre", "note"
-    else:
-        title, level = "Patch scores follow the object", "fine"
-    if n < FEW_PICTURES:
-        title, level = f"{title}; too few pictures to rely on", "note"
-    return Sentence(title, counts, level)
-
-
 def _redundancy(values: Values, found: bool) -> Sentence | None:
     area = estimate(values, "neighbours", "auc")
     if not found or area is None:
         return None
     told = (
-        f"In {percent(area.value)} of all pairs, the high-norm patch resembles its neighbours more"
-        " than the other patch resembles its own (50 % would be no difference)."
+        f"Of a patch among the 2 % with the highest norms and another patch, the first resembles"
+        f" its neighbours more in {percent(area.value)} of all pairs (50 % would be no difference)."
     )
     if area.value > 0.5 and (area.low is None or area.low > 0.5):
         title = "High-norm patches sit in redundant areas"
@@ -188,16 +195,18 @@ def _redundancy(values: Values, found: bool) -> Sentence | None:
 
 
 def _depth(values: Values, found: bool) -> Sentence | None:
+    """Where norms grow; nothing about where high norms begin, which one rise does not show."""
     rise = number(values, "blocks", "largest_rise_at_block")
-    if not found or rise != rise:
+    highest = number(values, "blocks", "highest_max_over_median", 0.0)
+    if not found or rise != rise or highest < HIGH:
         return None
     first = number(values, "blocks", "first_block_max_over_median")
-    highest = number(values, "blocks", "highest_max_over_median")
+    at = number(values, "blocks", "highest_at_block")
     return Sentence(
-        f"High norms rise most at block {rise:.0f}",
-        f"Blocks count from 0. The largest norm of a picture is {first:.3g} times the median after"
-        f" the first block, and {highest:.3g} times at its highest. Features from before that"
-        " block do not have these patches.",
+        f"The largest norms rise most at block {rise:.0f}",
+        f"Blocks count from 0. The largest norm of a picture is, on average, {first:.3g} times the"
+        f" median after the first block and {highest:.3g} times at its highest, block {at:.0f}."
+        " The plot of norms block by block shows whether earlier blocks are free of high norms.",
         "note",
     )
 
@@ -207,8 +216,9 @@ def _places(values: Values, found: bool, n: int) -> Sentence | None:
     if not found or n < FEW_PICTURES or entropy != entropy or entropy >= SAME_PLACES:
         return None
     return Sentence(
-        "High norms sit at the same places in every picture",
-        f"Their places are far from evenly spread (evenness {entropy:.2f} of 1). That points to the"
-        " position embedding or the model's border handling rather than to picture content.",
+        "High norms keep to the same places",
+        f"Over all pictures, the 2 % of the patches with the highest norms are far from evenly"
+        f" spread (evenness {entropy:.2f} of 1). That may come from the position embedding, from"
+        " the model's handling of borders, or from pictures that are all composed alike.",
         "note",
     )
