@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import re
 
@@ -6,8 +7,10 @@ import pytest
 from PIL import Image
 
 from unit.page_findings import findings, without
-from unlazy.report import colours, figures, plots
+from unlazy.ledger import Seen
+from unlazy.report import colours, figures, panels, plots
 from unlazy.report.colours import Scale
+from unlazy.report.kinds import ATTENTION, KINDS, NORM, QKV
 
 
 def opened(content):
@@ -51,7 +54,7 @@ def test_photos_keep_their_aspect():
     assert picture.shape == (205, 512, 3)
 
 
-@pytest.mark.parametrize("kind", [*figures.KINDS, *figures.QKV], ids=lambda kind: kind.key)
+@pytest.mark.parametrize("kind", [*KINDS, *QKV], ids=lambda kind: kind.key)
 def test_every_kind_has_a_map_of_every_shown_picture(kind):
     found = figures.maps(findings(), kind)
     assert tuple(found) == findings().shown
@@ -60,18 +63,61 @@ def test_every_kind_has_a_map_of_every_shown_picture(kind):
 
 def test_one_scale_across_models_in_multiples_of_the_median():
     first, second = findings(), findings("timm:other", 1)
-    scale = figures.scale([first, second], figures.NORM)
-    maps = [figures.maps(each, figures.NORM, relative=True) for each in (first, second)]
-    every = np.concatenate([one.ravel() for theirs in maps for one in theirs.values()])
-    assert scale is not None
-    assert (scale.low, scale.high) == (every.min(), every.max())
+    (layer,) = figures.layers([first, second], [NORM])
+    every = np.concatenate([one.ravel() for theirs in layer.maps for one in theirs.values()])
+    assert layer.scale is not None
+    assert (layer.scale.low, layer.scale.high) == (every.min(), every.max())
     norms = first.measured.seen["norms"].flat("before")
     shown = first.shown[0]
     np.testing.assert_allclose(
-        maps[0][shown],
+        layer.maps[0][shown],
         first.measured.seen["norms"].kept["before"][shown] / np.median(norms),
         rtol=1e-6,
     )
+    assert panels.legends([layer])[0].high.endswith(" x median")
+
+
+def with_rows(measure: str, row: str, array: np.ndarray):
+    """The same findings, a measure's row of the first shown picture replaced."""
+    found = findings()
+    rows = found.measured.seen[measure].kept[row] | {found.shown[0]: array}
+    seen = found.measured.seen | {measure: Seen({row: rows}, {}, found.shown)}
+    return dataclasses.replace(found, measured=dataclasses.replace(found.measured, seen=seen))
+
+
+@pytest.mark.parametrize("measure", ["attention", "votes"])
+def test_a_finer_grid_is_as_bright(measure):
+    coarse = np.array([[4.0, 1.0], [1.0, 2.0]], np.float32)
+    coarse /= coarse.sum() if measure == "attention" else 1
+    fine = np.kron(coarse, np.ones((5, 5), np.float32)) / (25 if measure == "attention" else 1)
+    kind = next(kind for kind in KINDS if kind.key == measure)
+    several = [with_rows(measure, "map", one) for one in (coarse, fine)]
+    shown = findings().shown[0]
+    first, second = (figures.maps(each, kind, relative=True)[shown] for each in several)
+    np.testing.assert_allclose(second, np.kron(first, np.ones((5, 5))), rtol=1e-5)
+    np.testing.assert_allclose(first, [[2.0, 0.5], [0.5, 1.0]], rtol=1e-5)
+
+
+def test_attention_to_other_tokens_is_not_counted_as_attention_to_patches():
+    found = with_rows("attention", "map", np.full((2, 2), 0.125, np.float32))
+    assert (figures.maps(found, ATTENTION)[found.shown[0]] == 0.5).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_patch_of_a_comparison_falls_in_a_bin(monkeypatch, seed):
+    norms = np.random.default_rng(seed).gamma(9, 3, (2, 4, 4)).astype(np.float32)
+    several = [with_rows("norms", "before", one) for one in norms]
+    limits = figures.common_axis(several, figures.relative_norms)
+    drawn = []
+    monkeypatch.setattr(
+        plots, "norm_histogram", lambda norms, *_, limits, **__: drawn.append((norms, limits))
+    )
+    for each in several:
+        figures.histogram(each, name="h", limits=limits)
+    for found, (low, high) in drawn:
+        assert found.dtype == np.float64
+        assert ((found >= low) & (found <= high)).all()
+    assert len(drawn) == 2
 
 
 def test_block_maps_have_median_one():
@@ -86,8 +132,8 @@ def test_what_is_missing_is_explained():
     assert "no attention" in figures.missing(bare, "attention")
     assert "no queries" in figures.missing(bare, "qkv")
     assert "not measured" in figures.missing(bare, "votes")
-    assert figures.maps(bare, figures.ATTENTION) == {}
-    assert figures.scale([bare], figures.ATTENTION) is None
+    assert figures.maps(bare, ATTENTION) == {}
+    assert figures.layers([bare], [ATTENTION]) == ()
 
 
 def test_a_histogram_names_the_cutoffs_in_range_only():

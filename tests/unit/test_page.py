@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from unit.page_findings import HOSTILE, findings, mixed, without, written
+from unlazy.data.photos import CREDITS
 from unlazy.report.meanings import meaning
 from unlazy.report.numbers import tables
 from unlazy.report.page import render, write_maps, write_page
@@ -117,6 +118,36 @@ def test_pictures_of_several_sizes_have_no_common_places():
     assert "The pictures have different grids" in text
     assert "Photo, 64 x 64" in text
     assert "Photo, 96 x 64" in text
+
+
+def test_high_norms_that_do_not_exist_are_no_black_map():
+    norms = findings().measured.seen["norms"].flat("before")
+    assert norms.max() < 3 * np.median(norms)
+    page = render([findings()])
+    places = Elements(
+        page[page.index('<section id="places"') : page.index('<section id="numbers"')]
+    )
+    assert "no patch of any picture is that high. over three medians" in places.text()
+    assert [one["alt"] for one in places.of("img") if "three medians" in one["alt"]] == []
+    assert [one["alt"] for one in places.of("img") if "top 2 %" in one["alt"]]
+
+
+def named(name: str, source: str):
+    """The same findings, as if the first shown picture were ``name`` of ``source``."""
+    found = findings()
+    names = found.measured.names | {found.shown[0]: name}
+    return dataclasses.replace(
+        found,
+        measured=dataclasses.replace(found.measured, names=names),
+        record=dataclasses.replace(found.record, data={"source": source}),
+    )
+
+
+def test_bundled_photographs_name_their_photographer_and_licence():
+    text = Elements(render([named("china", "data:photos data:scenes")])).text()
+    assert f"Photograph: {CREDITS['china']}." in text
+    assert text.count("Photograph:") == 1
+    assert "Photograph:" not in Elements(render([named("china", "china/")])).text()
 
 
 def test_high_resolution_is_a_section_of_its_own(page):

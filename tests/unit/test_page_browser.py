@@ -78,6 +78,21 @@ def test_the_page_stands_alone_and_fits(visit, address, width, scheme):
     assert [url for url in requests if not url.startswith("data:")] == [address]
 
 
+@pytest.mark.parametrize("width", [360, 800, 1200])
+def test_the_numbers_of_every_model_can_be_read_without_scrolling(visit, width):
+    page, _, _ = visit(width, "light")
+    rows = page.eval_on_selector_all(
+        "#numbers tbody tr",
+        """rows => rows.map(row => [...row.querySelectorAll("td")].map(cell => {
+             const words = document.createRange();
+             words.selectNodeContents(cell);
+             return [words.getBoundingClientRect().left, words.getBoundingClientRect().right];
+           }))""",
+    )
+    assert rows
+    assert all(left >= 0 and right <= width for row in rows for left, right in row)
+
+
 def luminance(page):
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     return sum(int(part) for part in colour.strip("rgb()").split(","))

@@ -14,23 +14,21 @@ from unlazy.tokens import FINAL, Site, Trace
 
 @dataclass(frozen=True)
 class PCA:
-    """Two-stage PCA fitted jointly on the pictures in ``shown``.
+    """PCA fitted jointly on all patches of the pictures in ``shown``.
 
-    The first component, scaled so that its 2nd and 98th percentile are 0 and 1 (single extreme
-    patches would otherwise decide), splits foreground (above ``threshold``) from background; three
-    components of the foreground patches become red, green and blue. Signs are fixed: the border
-    of the pictures is background, and in each further component the entry of largest magnitude
-    is positive. ``flip`` turns foreground and background round.
+    The first three components become red, green and blue, each scaled so that its 2nd and 98th
+    percentile are 0 and 1 (single extreme patches would otherwise decide). Signs are fixed: on
+    each principal axis the entry of largest magnitude is positive.
 
     Rows: ``tokens`` (H, W, D) of the shown pictures, after the last normalisation.
 
     Source: recipe of DINOv2 and CRATE; *Vision Transformers Need More Than Registers* shows such
-    maps without stating one.
+    maps without stating one. Deviation: these hide as background what lies on one side of the first
+    component. Here nothing is hidden, since that component can as well tell picture from picture,
+    and would then hide whole pictures.
     """
 
     shown: frozenset[int] = frozenset()
-    threshold: float = 0.5
-    flip: bool = False
     name: str = "pca"
     resamples: ClassVar[int] = 0
 
@@ -57,20 +55,10 @@ class PCA:
         }
 
     def colours(self, seen: Seen) -> list[np.ndarray]:
-        """One (H, W, 3) map in [0, 1] a shown picture; background is black."""
+        """One (H, W, 3) map in [0, 1] a shown picture."""
         rows = seen.rows("tokens")
-        tokens = np.concatenate([row.reshape(-1, row.shape[-1]) for row in rows])
-        first = components(tokens, 1)[:, 0]
-        border = np.concatenate([_border(row.shape[:2]).ravel() for row in rows])
-        if border.any() and not border.all() and first[border].mean() > first[~border].mean():
-            first = -first
-        if self.flip:
-            first = -first
-        foreground = _unit(first) > self.threshold
-        colours = np.zeros((len(tokens), 3))
-        if foreground.sum() > 3:
-            parts = components(tokens[foreground], 3)
-            colours[foreground] = np.stack([_unit(part) for part in parts.T], axis=1)
+        parts = components(np.concatenate([row.reshape(-1, row.shape[-1]) for row in rows]), 3)
+        colours = np.stack([_unit(part) for part in parts.T], axis=1)
         ends = np.cumsum([row.shape[0] * row.shape[1] for row in rows])[:-1]
         return [
             part.reshape(*row.shape[:2], 3)
@@ -100,12 +88,6 @@ def _principal(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return variances[::-1].clip(min=0), axes.T[::-1]
 
 
-def _border(grid: tuple[int, ...]) -> np.ndarray:
-    edge = np.ones(grid, dtype=bool)
-    edge[1:-1, 1:-1] = False
-    return edge
-
-
 def _unit(values: np.ndarray) -> np.ndarray:
     low, high = np.quantile(values, [0.02, 0.98])
-    return ((values - low) / (high - low)).clip(0, 1) if high > low else np.zeros_like(values)
+    return ((values - low) / (high - low)).clip(0, 1) if high > low else np.full(values.shape, 0.5)

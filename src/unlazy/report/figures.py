@@ -1,8 +1,8 @@
-"""Figures of findings: which maps there are, their shared scales, and plots."""
+"""Figures of findings: maps on their shared scales, and plots."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,94 +11,68 @@ import numpy as np
 from unlazy.measures.norms import Norms
 from unlazy.measures.pca import PCA
 from unlazy.report import plots
-from unlazy.report.colours import Scale, paint, paint_colours
+from unlazy.report.colours import WIDTH, Scale, paint, paint_colours
 from unlazy.report.findings import Findings
+from unlazy.report.kinds import Kind
 from unlazy.scores import Cutoff, cutoff
+
+Limits = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of map: where its rows are, and how it is coloured.
+class Layer:
+    """Maps of one kind, of several models, on one scale.
 
     Attributes:
-        key: for file names.
-        title: above the map.
-        measure, row: where its rows are.
-        meaning: one line for the legend.
-        colours: of the scale.
-        zero: whether the scale starts at 0.
-        relative: whether models are compared in multiples of their median.
+        kind: of the maps.
+        maps: a model's as ``maps`` gives them.
+        scale: over all maps; None for PCA, whose maps hold colours already.
     """
 
-    key: str
-    title: str
-    measure: str
-    row: str
-    meaning: str
-    colours: str = "viridis"
-    zero: bool = False
-    relative: bool = False
+    kind: Kind
+    maps: tuple[dict[int, np.ndarray], ...]
+    scale: Scale | None
+
+    def paint(self, one: np.ndarray, *, width: int = WIDTH) -> bytes:
+        """One of the maps as PNG, at least ``width`` pixels wide."""
+        if self.scale is None:
+            return paint_colours(one, width=width)
+        return paint(one, self.scale, width=width)
 
 
-NORM = Kind(
-    "norm",
-    "Norm",
-    "norms",
-    "before",
-    "Length of each patch vector before the last normalisation. Single bright squares on plain"
-    " background are what to look for.",
-    relative=True,
-)
-ATTENTION = Kind(
-    "attention",
-    "Attention",
-    "attention",
-    "map",
-    "How much the picture's vector attends to each patch in the last block, mean over heads.",
-    colours="magma",
-    zero=True,
-)
-KINDS = (
-    NORM,
-    ATTENTION,
-    Kind(
-        "score",
-        "Patch score",
-        "patch_score",
-        "cosine",
-        "Likeness (cosine) of each patch to the vector of the whole picture. It should be high on"
-        " the object.",
-    ),
-    Kind(
-        "centred_score",
-        "Centred score",
-        "patch_score",
-        "centred_cosine",
-        "The same after subtracting the picture's mean patch, which all patches share.",
-    ),
-    Kind(
-        "votes",
-        "Votes",
-        "votes",
-        "map",
-        "In how many channels a patch is the most stable one (LazyStrike). A diagnostic: votes look"
-        " good on untrained networks too.",
-        colours="magma",
-        zero=True,
-    ),
-    Kind(
-        "pca",
-        "PCA colours",
-        "pca",
-        "tokens",
-        "Patches with like features have like colours, over all pictures; black is what the first"
-        " component takes for background.",
-    ),
-)
-QKV = tuple(
-    Kind(part, part.capitalize(), "qkv", part, f"Norm of the {part} vectors.", relative=True)
-    for part in ("query", "key", "value")
-)
+def layers(several: Sequence[Findings], kinds: Sequence[Kind]) -> tuple[Layer, ...]:
+    """Of the kinds of which at least one model has a map."""
+    found = []
+    for kind in kinds:
+        theirs = tuple(maps(each, kind, relative=len(several) > 1) for each in several)
+        every = [one for mine in theirs for one in mine.values()]
+        if every:
+            scale = Scale.over(every, colours=kind.colours, zero=kind.zero)
+            found.append(Layer(kind, theirs, None if kind.key == "pca" else scale))
+    return tuple(found)
+
+
+def maps(findings: Findings, kind: Kind, *, relative: bool = False) -> dict[int, np.ndarray]:
+    """Index -> map (H, W) in the kind's unit, or (H, W, 3) colours for PCA, of the shown pictures.
+
+    Pictures without such a map are left out. ``relative``: for a comparison.
+    """
+    seen = findings.measured.seen.get(kind.measure)
+    if seen is None or not seen.kept.get(kind.row):
+        return {}
+    kept = seen.kept[kind.row]
+    if kind.key == "pca":
+        owners = [index for index in seen.order if index in kept]
+        measure = cast(PCA, findings.measures["pca"])
+        return dict(zip(owners, measure.colours(seen), strict=True))
+    median = _median(seen.flat(kind.row)) if relative and kind.unit == "median" else 1.0
+    scaled: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "": lambda one: one,
+        "median": lambda one: one / median,
+        "uniform": lambda one: one * one.size,
+        "mean": lambda one: one / max(float(one.mean()), 1e-12),
+    }
+    return {index: scaled[kind.unit](kept[index]) for index in findings.shown if index in kept}
 
 
 def missing(findings: Findings, measure: str) -> str:
@@ -118,43 +92,6 @@ def missing(findings: Findings, measure: str) -> str:
     return "This was not measured in this run."
 
 
-def has_maps(findings: Findings, kind: Kind) -> bool:
-    """Whether ``maps`` gives any."""
-    seen = findings.measured.seen.get(kind.measure)
-    return seen is not None and bool(seen.kept.get(kind.row))
-
-
-def maps(findings: Findings, kind: Kind, *, relative: bool = False) -> dict[int, np.ndarray]:
-    """Index -> map (H, W), or (H, W, 3) colours for PCA, of the shown pictures that have one.
-
-    With ``relative``, kinds that say so are divided by the median over all pictures.
-    """
-    seen = findings.measured.seen.get(kind.measure)
-    if seen is None or not has_maps(findings, kind):
-        return {}
-    if kind.key == "pca":
-        owners = [index for index in seen.order if index in seen.kept[kind.row]]
-        measure = cast(PCA, findings.measures["pca"])
-        return dict(zip(owners, measure.colours(seen), strict=True))
-    kept = seen.kept[kind.row]
-    unit = max(float(np.median(seen.flat(kind.row))), 1e-12) if relative and kind.relative else 1.0
-    return {index: kept[index] / unit for index in findings.shown if index in kept}
-
-
-def scale(several: Sequence[Findings], kind: Kind) -> Scale | None:
-    """The one colour scale over all shown pictures of all models; None without maps or for PCA."""
-    if kind.key == "pca":
-        return None
-    relative = len(several) > 1
-    every = [one for each in several for one in maps(each, kind, relative=relative).values()]
-    return Scale.over(every, colours=kind.colours, zero=kind.zero) if every else None
-
-
-def paint_kind(one: np.ndarray, colours: Scale | None) -> bytes:
-    """A map of any kind as PNG; without a scale it holds colours already."""
-    return paint_colours(one) if colours is None else paint(one, colours)
-
-
 def block_maps(findings: Findings, index: int) -> list[np.ndarray]:
     """Norm maps of one picture after each block, each over its own median."""
     seen = findings.measured.seen.get("blocks")
@@ -165,7 +102,7 @@ def block_maps(findings: Findings, index: int) -> list[np.ndarray]:
         rows = seen.kept.get(f"map/{layer}", {})
         if index not in rows:
             return []
-        found.append(rows[index] / max(float(np.median(rows[index])), 1e-12))
+        found.append(rows[index] / _median(rows[index]))
     return found
 
 
@@ -179,35 +116,47 @@ def outlier_maps(findings: Findings) -> dict[str, np.ndarray]:
     return {title: one for title, one in found.items() if one is not None}
 
 
-def histogram(findings: Findings, *, name: str, limits: tuple[float, float] | None = None) -> str:
+def relative_norms(findings: Findings) -> np.ndarray:
+    """(n,) norms of all patches over their median; empty if they were not measured."""
+    norms = _flat(findings, "norms", "before")
+    return norms / _median(norms) if norms.size else norms
+
+
+def similarities(findings: Findings) -> np.ndarray:
+    """(n,) similarity of every patch to its neighbours; empty if it was not measured."""
+    return _flat(findings, "neighbours", "similarity")
+
+
+def common_axis(
+    several: Sequence[Findings], values: Callable[[Findings], np.ndarray]
+) -> Limits | None:
+    """Least and largest value of all models in a comparison; None for a single model."""
+    every = [found for each in several if (found := values(each)).size]
+    if len(several) < 2 or not every:
+        return None
+    return min(float(one.min()) for one in every), max(float(one.max()) for one in every)
+
+
+def histogram(findings: Findings, *, name: str, limits: Limits | None = None) -> str:
     """Norms of all patches; with ``limits``, in multiples of the median on that axis."""
-    seen, measure = findings.measured.seen.get("norms"), findings.measures.get("norms")
-    if seen is None or not isinstance(measure, Norms):
+    norms, measure = _flat(findings, "norms", "before"), findings.measures.get("norms")
+    if not norms.size or not isinstance(measure, Norms):
         return ""
-    norms = seen.flat("before").astype(np.float64)
-    median = max(float(np.median(norms)), 1e-12)
+    median = _median(norms)
     named = {
         "median": median,
         "3 x median": cutoff(norms, "3median"),
         "98th percentile": cutoff(norms, "p98"),
-        f"fixed {measure.absolute:g}:": measure.absolute,
+        "fixed cut-off": measure.absolute,
         "maximum": float(norms.max()),
     }
     if limits is None:
         return plots.norm_histogram(norms, named, name=name)
     relative = {key: one / median for key, one in named.items()}
     label = "norm over the model's median"
-    return plots.norm_histogram(norms / median, relative, name=name, label=label, limits=limits)
-
-
-def relative_limits(several: Sequence[Findings]) -> tuple[float, float]:
-    """Least and largest norm over its model's median."""
-    ends = []
-    for each in several:
-        if "norms" in each.measured.seen:
-            norms = each.measured.seen["norms"].flat("before")
-            ends.append(np.array([norms.min(), norms.max()]) / max(float(np.median(norms)), 1e-12))
-    return (float(np.min(ends)), float(np.max(ends))) if ends else (0.0, 1.0)
+    return plots.norm_histogram(
+        relative_norms(findings), relative, name=name, label=label, limits=limits
+    )
 
 
 def block_plot(findings: Findings, *, name: str) -> str:
@@ -216,11 +165,21 @@ def block_plot(findings: Findings, *, name: str) -> str:
     return plots.block_lines(np.stack(seen.rows("quantiles")), name=name) if seen else ""
 
 
-def neighbour_plot(findings: Findings, *, name: str) -> str:
+def neighbour_plot(findings: Findings, *, name: str, limits: Limits | None = None) -> str:
     """Similarity to neighbours of the top 2 % by norm against the rest."""
-    seen = findings.measured.seen.get("neighbours")
-    if seen is None:
+    similarity = similarities(findings)
+    if not similarity.size:
         return ""
-    norm = seen.flat("norm")
+    norm = _flat(findings, "neighbours", "norm")
     high = norm > np.quantile(norm, 0.98)
-    return plots.similarity_densities(seen.flat("similarity"), high, name=name)
+    return plots.similarity_densities(similarity, high, name=name, limits=limits)
+
+
+def _flat(findings: Findings, measure: str, row: str) -> np.ndarray:
+    """(n,) values of all patches in float64, so that no maximum is rounded off its axis."""
+    seen = findings.measured.seen.get(measure)
+    return np.empty(0) if seen is None else seen.flat(row).astype(np.float64)
+
+
+def _median(values: np.ndarray) -> float:
+    return max(float(np.median(values)), 1e-12)

@@ -13,6 +13,7 @@ from typing import Any
 from unlazy.report import figures, numbers, panels
 from unlazy.report.colours import photo
 from unlazy.report.findings import Findings
+from unlazy.report.kinds import ATTENTION, KINDS, NORM, QKV
 from unlazy.report.record import write_whole
 from unlazy.report.verdict import Sentence, kind_of, norm_sentence, verdict
 
@@ -68,11 +69,10 @@ def write_maps(findings: Findings, folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     contents: dict[Path, bytes] = {}
-    for kind in (*figures.KINDS, *figures.QKV):
-        scale = figures.scale([findings], kind)
-        for index, one in figures.maps(findings, kind).items():
-            path = folder / f"{_safe(findings, index)}_{kind.key}.png"
-            contents[path] = figures.paint_kind(one, scale)
+    for layer in figures.layers([findings], (*KINDS, *QKV)):
+        for index, one in layer.maps[0].items():
+            path = folder / f"{_safe(findings, index)}_{layer.kind.key}.png"
+            contents[path] = layer.paint(one)
     pictures = findings.measured.seen.get("pictures")
     if pictures is not None:
         for index, pixels in pictures.kept.get("pixels", {}).items():
@@ -91,22 +91,23 @@ def _content(several: Sequence[Findings]) -> dict[str, Any]:
     """All that the template shows."""
     compare = len(several) > 1
     high = [each.high for each in several if each.high is not None]
-    high_kinds = (figures.NORM, figures.ATTENTION)
+    layers, qkv_layers = figures.layers(several, KINDS), figures.layers(several, QKV)
+    high_layers = figures.layers(high, (NORM, ATTENTION))
     return {
         "title": " and ".join(each.label for each in several),
         "compare": compare,
         "models": [_model(each) for each in several],
-        "legends_of_maps": panels.legends(several, figures.KINDS),
-        "shown": panels.shown(several, figures.KINDS),
+        "legends_of_maps": panels.legends(layers),
+        "shown": panels.shown(several, layers),
         "absent": _absent(several),
         "plots": _plots(several),
         "blocks": panels.block_strips(several),
-        "qkv_legends": panels.legends(several, figures.QKV),
-        "qkv": _qkv(several),
+        "qkv_legends": panels.legends(qkv_layers),
+        "qkv": panels.qkv_strips(several, qkv_layers),
         "places": panels.outlier_strips(several),
-        "high_legends": panels.legends(high, high_kinds) if high else (),
+        "high_legends": panels.legends(high_layers),
         "high_verdicts": [(each.label, _norms_of(each)) for each in high],
-        "high": panels.shown(high, high_kinds) if high else (),
+        "high": panels.shown(high, high_layers) if high else (),
         "tables": numbers.tables(several),
     }
 
@@ -162,7 +163,7 @@ def _absent(several: Sequence[Findings]) -> list[str]:
     """One line for each kind of map that a model lacks."""
     lines = []
     for each in several:
-        for kind in figures.KINDS:
+        for kind in KINDS:
             reason = figures.missing(each, kind.measure)
             if reason:
                 whose = f"{each.label}: " if len(several) > 1 else ""
@@ -172,31 +173,17 @@ def _absent(several: Sequence[Findings]) -> list[str]:
 
 def _plots(several: Sequence[Findings]) -> dict[str, list[tuple[str, str, str]]]:
     """Name -> (label, SVG, reason why there is none) of every model."""
-    limits = figures.relative_limits(several) if len(several) > 1 else None
+    norm_axis = figures.common_axis(several, figures.relative_norms)
+    neighbour_axis = figures.common_axis(several, figures.similarities)
     found: dict[str, list[tuple[str, str, str]]] = {"norms": [], "blocks": [], "neighbours": []}
     for turn, each in enumerate(several):
         drawn = {
-            "norms": figures.histogram(each, name=f"norms{turn}", limits=limits),
+            "norms": figures.histogram(each, name=f"norms{turn}", limits=norm_axis),
             "blocks": figures.block_plot(each, name=f"blocks{turn}"),
-            "neighbours": figures.neighbour_plot(each, name=f"neighbours{turn}"),
+            "neighbours": figures.neighbour_plot(
+                each, name=f"neighbours{turn}", limits=neighbour_axis
+            ),
         }
         for name, svg in drawn.items():
             found[name].append((each.label, svg, figures.missing(each, name)))
-    return found
-
-
-def _qkv(several: Sequence[Findings]) -> list[panels.Strip]:
-    """Query, key and value maps of the shown pictures, a row a model and part."""
-    relative = len(several) > 1
-    found = []
-    for each in several:
-        reason = figures.missing(each, "qkv")
-        if reason:
-            found.append(panels.Strip(each.label, (), reason))
-            continue
-        for kind in figures.QKV:
-            maps = figures.maps(each, kind, relative=relative)
-            scale = figures.scale(several, kind)
-            label = f"{each.label}: {kind.title.lower()}" if relative else kind.title
-            found.append(panels.small_maps(each, kind, maps, scale, label))
     return found

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from unlazy.data.photos import CREDITS
 from unlazy.report import colours, figures
 from unlazy.report.colours import Scale
-from unlazy.report.figures import Kind
+from unlazy.report.figures import Layer
 from unlazy.report.findings import Findings
+from unlazy.report.kinds import BLOCK, NORM, PLACES, Kind
 from unlazy.report.meanings import readable
 
 SMALL = 96
@@ -29,7 +31,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Strip:
-    """Figures of one model in a row."""
+    """Figures of one model in a row; or a note why there are none."""
 
     label: str
     figures: tuple[Figure, ...]
@@ -49,53 +51,47 @@ class Legend:
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture with the maps of every model."""
+    """One picture with the maps of every model, and whom it is owed to."""
 
     name: str
     strips: tuple[Strip, ...]
+    credit: str = ""
 
 
 def legend(kind: Kind, scale: Scale | None, *, relative: bool) -> Legend:
-    """The colour bar of a kind of map, its ends in numbers."""
+    """The colour bar of a kind of map, its ends in numbers; ``relative``: of a comparison."""
     if scale is None:
         return Legend(kind.title, kind.meaning)
-    unit = " x median" if relative and kind.relative else ""
+    unit = f" x {kind.unit}" if kind.unit and (relative or kind.unit != "median") else ""
     more = " or more" if scale.capped else ""
-    low, high = f"{readable(scale.low)}{unit}", f"{readable(scale.high)}{unit}{more}"
-    return Legend(kind.title, kind.meaning, colours.data_uri(colours.bar(scale)), low, high)
-
-
-def legends(several: Sequence[Findings], kinds: Sequence[Kind]) -> tuple[Legend, ...]:
-    """Of the kinds of which at least one model has a map."""
-    relative = len(several) > 1
-    return tuple(
-        legend(kind, figures.scale(several, kind), relative=relative)
-        for kind in kinds
-        if any(figures.has_maps(each, kind) for each in several)
+    bar = colours.data_uri(colours.bar(scale))
+    return Legend(
+        kind.title, kind.meaning, bar, readable(scale.low), f"{readable(scale.high)}{unit}{more}"
     )
 
 
-def shown(several: Sequence[Findings], kinds: Sequence[Kind]) -> tuple[Shown, ...]:
+def legends(layers: Sequence[Layer]) -> tuple[Legend, ...]:
+    """One a kind of map."""
+    return tuple(legend(layer.kind, layer.scale, relative=len(layer.maps) > 1) for layer in layers)
+
+
+def shown(several: Sequence[Findings], layers: Sequence[Layer]) -> tuple[Shown, ...]:
     """For each shown picture of the first model: photo and maps, model by model."""
-    relative = len(several) > 1
-    scales = {kind: figures.scale(several, kind) for kind in kinds}
-    # A figure that no model has is explained once, not for every picture.
-    used = [kind for kind in kinds if any(figures.has_maps(each, kind) for each in several)]
-    maps = [
-        {kind: figures.maps(each, kind, relative=relative) for kind in used} for each in several
-    ]
     found = []
     for index in several[0].shown:
         name = several[0].measured.names[index]
         strips = []
-        for each, theirs in zip(several, maps, strict=True):
-            photo = _photo(each, index, name)
-            painted = (
-                _map(each, kind, theirs[kind].get(index), scales[kind], name) for kind in used
-            )
-            strips.append(Strip(each.label, (photo, *painted)))
-        found.append(Shown(name, tuple(strips)))
+        for turn, each in enumerate(several):
+            maps = (_map(each, layer, layer.maps[turn].get(index), name) for layer in layers)
+            strips.append(Strip(each.label, (_photo(each, index, name), *maps)))
+        found.append(Shown(name, tuple(strips), credit(several[0], name)))
     return tuple(found)
+
+
+def credit(findings: Findings, name: str) -> str:
+    """Photographer, origin and licence of a photograph of ``data:photos``; empty for others."""
+    bundled = "data:photos" in str(findings.record.data.get("source", "")).split()
+    return CREDITS.get(name, "") if bundled else ""
 
 
 def _photo(findings: Findings, index: int, name: str) -> Figure:
@@ -109,17 +105,15 @@ def _photo(findings: Findings, index: int, name: str) -> Figure:
     return Figure(caption, colours.data_uri(colours.photo(pixels)), alt)
 
 
-def _map(
-    findings: Findings, kind: Kind, one: np.ndarray | None, scale: Scale | None, name: str
-) -> Figure:
+def _map(findings: Findings, layer: Layer, one: np.ndarray | None, name: str) -> Figure:
+    title = layer.kind.title
     if one is None:
-        reason = figures.missing(findings, kind.measure) or "Not kept for this photo."
-        return Figure(kind.title, reason=reason)
+        return Figure(title, reason=_why_not(findings, layer.kind.measure))
     rows, columns = one.shape[:2]
-    alt = f"{kind.title} of {name}, {columns} by {rows} patches"
-    if scale is not None:
-        alt += f", from {readable(float(one.min()))} to {readable(float(one.max()))}"
-    return Figure(kind.title, colours.data_uri(figures.paint_kind(one, scale)), f"{alt}.")
+    alt = f"{title} of {name}, {columns} by {rows} patches"
+    if layer.scale is not None:
+        alt += f", {_range(one)}"
+    return Figure(title, colours.data_uri(layer.paint(one)), f"{alt}.")
 
 
 def block_strips(several: Sequence[Findings]) -> tuple[Legend, tuple[Strip, ...]] | None:
@@ -128,12 +122,10 @@ def block_strips(several: Sequence[Findings]) -> tuple[Legend, tuple[Strip, ...]
     maps = [figures.block_maps(each, index) for each in several]
     if not any(maps):
         return None
-    kind = Kind("block", "Norm", "blocks", "map", "", relative=True)
-    scale = Scale.over([one for theirs in maps for one in theirs], colours="viridis")
+    scale = Scale.over([one for theirs in maps for one in theirs], colours=BLOCK.colours)
     name = several[0].measured.names[index]
     strips = []
     for each, theirs in zip(several, maps, strict=True):
-        note = "" if theirs else figures.missing(each, "blocks") or "Not kept for this photo."
         painted = tuple(
             Figure(
                 f"block {layer}",
@@ -142,27 +134,26 @@ def block_strips(several: Sequence[Findings]) -> tuple[Legend, tuple[Strip, ...]
             )
             for layer, one in enumerate(theirs)
         )
-        strips.append(Strip(each.label, painted, note))
-    return legend(kind, scale, relative=True), tuple(strips)
+        strips.append(Strip(each.label, painted, "" if painted else _why_not(each, "blocks")))
+    return legend(BLOCK, scale, relative=True), tuple(strips)
 
 
 def _extreme(findings: Findings) -> int:
     """The shown picture whose largest norm is highest over its median."""
-    found = figures.maps(findings, figures.NORM)
+    found = figures.maps(findings, NORM)
     ratios = {index: one.max() / max(np.median(one), 1e-12) for index, one in found.items()}
     return max(ratios, key=lambda index: ratios[index]) if ratios else findings.shown[0]
 
 
 def outlier_strips(several: Sequence[Findings]) -> tuple[Legend, tuple[Strip, ...]] | None:
-    """Where high norms sit, over all pictures."""
+    """Where high norms sit, over all pictures; a cut-off that no patch exceeds says so in words."""
     maps = [figures.outlier_maps(each) for each in several]
     if not any(maps):
         return None
-    every = [one for theirs in maps for one in theirs.values()]
-    scale = Scale.over(every, colours="magma", zero=True)
+    every = [one for theirs in maps for one in theirs.values() if one.any()]
+    scale = Scale.over(every, colours=PLACES.colours, zero=PLACES.zero) if every else None
     strips = []
     for each, theirs in zip(several, maps, strict=True):
-        note = figures.missing(each, "norms") or "Photos have different grids: no common places."
         painted = tuple(
             Figure(
                 rule,
@@ -170,28 +161,42 @@ def outlier_strips(several: Sequence[Findings]) -> tuple[Legend, tuple[Strip, ..
                 f"Share of pictures with a high-norm patch at each place ({rule});"
                 f" at most {one.max():.3g}.",
             )
+            if scale is not None and one.any()
+            else Figure(rule, reason="There are none: no patch of any picture is that high.")
             for rule, one in theirs.items()
         )
-        strips.append(Strip(each.label, painted, "" if theirs else note))
-    kind = Kind("places", "Share of the pictures", "norms", "", "")
-    return legend(kind, scale, relative=False), tuple(strips)
+        note = figures.missing(each, "norms") or "Photos have different grids: no common places."
+        strips.append(Strip(each.label, painted, "" if painted else note))
+    return legend(PLACES, scale, relative=False), tuple(strips)
 
 
-def small_maps(
-    findings: Findings, kind: Kind, maps: Mapping[int, np.ndarray], scale: Scale | None, label: str
-) -> Strip:
-    """Maps of one kind in a row, each with the name of its picture."""
-    painted = tuple(
-        Figure(
-            findings.measured.names[index],
-            colours.data_uri(
-                figures.paint_kind(one, scale)
-                if scale is None
-                else colours.paint(one, scale, width=SMALL)
-            ),
-            f"{kind.title} norms of {findings.measured.names[index]},"
-            f" from {readable(float(one.min()))} to {readable(float(one.max()))}.",
-        )
-        for index, one in maps.items()
-    )
-    return Strip(label, painted)
+def qkv_strips(several: Sequence[Findings], layers: Sequence[Layer]) -> tuple[Strip, ...]:
+    """Query, key and value maps of the shown pictures, a row a model and part."""
+    found = []
+    for turn, each in enumerate(several):
+        reason = figures.missing(each, "qkv")
+        if reason:
+            found.append(Strip(each.label, (), reason))
+            continue
+        for layer in layers:
+            title = layer.kind.title
+            label = f"{each.label}: {title.lower()}" if len(several) > 1 else title
+            names = each.measured.names
+            painted = tuple(
+                Figure(
+                    names[index],
+                    colours.data_uri(layer.paint(one, width=SMALL)),
+                    f"{title} norms of {names[index]}, {_range(one)}.",
+                )
+                for index, one in layer.maps[turn].items()
+            )
+            found.append(Strip(label, painted))
+    return tuple(found)
+
+
+def _why_not(findings: Findings, measure: str) -> str:
+    return figures.missing(findings, measure) or "Not kept for this photo."
+
+
+def _range(one: np.ndarray) -> str:
+    return f"from {readable(float(one.min()))} to {readable(float(one.max()))}"

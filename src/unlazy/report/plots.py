@@ -43,8 +43,9 @@ def norm_histogram(
     """
     low, high = limits or (float(norms.min()), float(norms.max()))
     pad = 0.04 * (high - low) or 0.5
+    edges = np.histogram_bin_edges(norms, BINS, range=(low, high))
     figure, axes = _canvas()
-    axes.hist(norms, bins=np.linspace(low, high + 1e-9, BINS + 1), color=ACCENT, linewidth=0)
+    axes.hist(norms, bins=edges, color=ACCENT, linewidth=0)
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.6)  # one patch is a visible bar
     axes.set_xlim(low - pad, high + pad)
@@ -91,12 +92,14 @@ def block_lines(quantiles: Float[np.ndarray, "n depth 3"], *, name: str) -> str:
 
 
 def similarity_densities(
-    similarity: Float[np.ndarray, " n"], high: np.ndarray, *, name: str
+    similarity: Float[np.ndarray, " n"],
+    high: np.ndarray,
+    *,
+    name: str,
+    limits: tuple[float, float] | None = None,
 ) -> str:
     """Similarity to the four neighbours: patches in ``high`` (n,) bool against the rest."""
-    edges = np.linspace(
-        float(similarity.min()), float(similarity.max()) + 1e-9, SIMILARITY_BINS + 1
-    )
+    edges = np.histogram_bin_edges(similarity, SIMILARITY_BINS, range=limits)
     figure, axes = _canvas()
     for chosen, label, colour in ((~high, "the rest", MUTED), (high, "top 2 % by norm", ALARM)):
         if chosen.any():
