@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -32,6 +34,23 @@ class Call:
     output: Any
     size: tuple[int, int]
     memo: dict[str, Any] = field(default_factory=dict)
+
+
+def patch_tokens(flat: Float[Tensor, "B N D"], grid: tuple[int, int]) -> Tokens:
+    """Tokens where there are patches only."""
+    return Tokens(flat, grid, None, flat[:, :0])
+
+
+def extra(module: str, whose: str) -> ModuleType:
+    """A library that is optional and slow to import, when a model of it is asked for.
+
+    Raises:
+        ImportError: it is not installed; the message says how to.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{whose} models need an extra: pip install unlazy[text]") from error
 
 
 class Backbone(nn.Module, ABC):

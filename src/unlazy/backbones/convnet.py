@@ -10,8 +10,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unlazy.backbones.base import Backbone, Call
-from unlazy.backbones.timm import supervision
+from unlazy.backbones.base import Backbone, Call, patch_tokens
+from unlazy.backbones.timm import preprocessing, supervision
 from unlazy.tokens import EMBED, FINAL, SHARED, Facts, Site, Tokens
 
 STREAMS = frozenset({"embed", "block", "final", "shared"})
@@ -29,7 +29,6 @@ class ResNet(Backbone):
     def __init__(
         self, model: nn.Module, *, library: str, name: str, weights: str, size: tuple[int, int]
     ) -> None:
-        config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
         blocks = _blocks(model)
         head: Any = model.fc
         activation = next(
@@ -43,8 +42,7 @@ class ResNet(Backbone):
             heads=0,
             patch=(STRIDE, STRIDE),
             multiple=(STRIDE, STRIDE),
-            mean=tuple(config.get("mean", (0.485, 0.456, 0.406))),
-            std=tuple(config.get("std", (0.229, 0.224, 0.225))),
+            **preprocessing(model, "bilinear"),
             size=size,
             supervision=supervision(name),
             has_cls=False,
@@ -53,7 +51,6 @@ class ResNet(Backbone):
             position="zero padding of convolutions",
             activation=type(activation).__name__,
             streams=STREAMS,
-            interpolation=config.get("interpolation") or "bilinear",
         )
         super().__init__(model, facts)
 
@@ -64,7 +61,7 @@ class ResNet(Backbone):
 
     def read(self, site: Site, call: Call) -> Tokens:
         flat = call.output.flatten(2).transpose(1, 2)  # (B, N, D)
-        return Tokens(flat, tuple(call.output.shape[-2:]), None, flat[:, :0])
+        return patch_tokens(flat, tuple(call.output.shape[-2:]))
 
     def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:
         model: Any = self.model

@@ -58,8 +58,8 @@ def examine(backbone: Backbone, *, seed: int = 0) -> list[Check]:
     )
     if "attention" in facts.streams:
         checks += _attention_checks(backbone, images, trace)
-    if facts.has_cls and trace[SHARED].cls is not None:
-        checks.append(_shared_check(trace))
+    if "shared" in facts.streams:
+        checks.append(_shared_check(backbone, images, trace))
     return checks
 
 
@@ -141,11 +141,49 @@ def rebuild_error(backbone: Backbone, images: torch.Tensor, layer: int) -> tuple
     return found[0]
 
 
-def _shared_check(trace: Any) -> Check:
-    cls, image = trace[SHARED].cls, trace.image
-    if cls.shape != image.shape:
-        return Check("CLS in the supervised space", False, f"{cls.shape} against {image.shape}")
-    alike = torch.nn.functional.cosine_similarity(cls, image).min().item()
-    same = torch.allclose(cls, image, atol=1e-4, rtol=1e-4)
-    text = "equals the image vector" if same else f"cosine {alike:.4f} to a pooled image vector"
-    return Check("CLS in the supervised space", bool(torch.isfinite(cls).all()), text)
+def _shared_check(backbone: Backbone, images: torch.Tensor, trace: Any) -> Check:
+    """SHARED maps a token to what supervision would see if all tokens were that one.
+
+    This holds whatever the pool: CLS, a mean or an attention pool all give back the one token that
+    there is. So the model is run with its last patch in the place of every token, prefix included.
+    """
+
+    def spread(module: Any, args: tuple, output: Any) -> Any:
+        held = output[0] if isinstance(output, tuple) else output
+        if not backbone.facts.heads:  # a feature map, (B, D, H, W)
+            alike = held[..., -1:, -1:].expand_as(held)
+        else:  # (B, T, D), or (B, H, W, D)
+            alike = held.flatten(1, -2)[:, -1].reshape(len(held), *[1] * (held.ndim - 2), -1)
+            alike = alike.expand_as(held)
+        return (alike, *output[1:]) if isinstance(output, tuple) else alike
+
+    handle = backbone.locate(SHARED).register_forward_hook(spread)
+    try:
+        one = backbone.trace(images, [SHARED])
+    finally:
+        handle.remove()
+    token, image = one[SHARED].patches[:, -1], one.image
+    what = "SHARED maps a token to the image vector's space"
+    if token.shape != image.shape:
+        return Check(what, False, f"{tuple(token.shape)} against {tuple(image.shape)}")
+    error, scale = (token - image).abs().max().item(), image.abs().max().item()
+    return Check(
+        what,
+        error <= TOLERANCE * max(scale, 1e-6),
+        f"with one token everywhere, the two differ by {error:.2g} at magnitude {scale:.3g};"
+        f" {_pool(trace)}",
+    )
+
+
+def _pool(trace: Any) -> str:
+    """What the image vector is of the tokens, as far as that shows in one trace."""
+    shared, image = trace[SHARED], trace.image
+    found = {"the mean of the patches": shared.patches.mean(1)}
+    if shared.cls is not None:
+        found |= {"the CLS token": shared.cls}
+    near = [
+        name
+        for name, vector in found.items()
+        if (vector - image).abs().max() <= TOLERANCE * image.abs().max()
+    ]
+    return f"the image vector is {near[0]}" if near else "how tokens are pooled is not checked"

@@ -13,17 +13,12 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unlazy.backbones.base import Backbone, Call
+from unlazy.backbones.base import Backbone, Call, patch_tokens
 from unlazy.backbones.plain import Projections, received_attention
-from unlazy.backbones.timm import supervision
+from unlazy.backbones.timm import preprocessing, supervision
 from unlazy.tokens import EMBED, FINAL, SHARED, Facts, Site, Tokens
 
 ATTENTION = ("query", "key", "value", "attention")
-
-
-def patch_tokens(flat: Float[Tensor, "B N D"], grid: tuple[int, int]) -> Tokens:
-    """Tokens of a model that has patches only."""
-    return Tokens(flat, grid, None, flat[:, :0])
 
 
 class Hierarchical(Backbone):
@@ -33,7 +28,6 @@ class Hierarchical(Backbone):
         self, model: nn.Module, *, name: str, weights: str, size: tuple[int, int], position: str
     ) -> None:
         found: Any = model
-        config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
         stages = self.stages(model)
         stride = self.stem_stride(model) * 2 ** (len(stages) - 1)
         last = stages[-1].blocks[-1]
@@ -45,8 +39,7 @@ class Hierarchical(Backbone):
             heads=last.attn.num_heads,
             patch=(stride, stride),
             multiple=(stride, stride),
-            mean=tuple(config.get("mean", (0.485, 0.456, 0.406))),
-            std=tuple(config.get("std", (0.229, 0.224, 0.225))),
+            **preprocessing(model, "bicubic"),
             size=size,
             supervision=supervision(name),
             has_cls=False,
@@ -54,7 +47,6 @@ class Hierarchical(Backbone):
             weights=weights,
             position=position,
             activation=type(last.mlp.act).__name__,
-            interpolation=config.get("interpolation") or "bicubic",
         )
         super().__init__(model, facts)
 

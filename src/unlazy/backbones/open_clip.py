@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from unlazy.backbones.base import Call
 from unlazy.backbones.open_clip_names import Entry, download, families, find, library
-from unlazy.backbones.plain import PlainViT, Projections
+from unlazy.backbones.plain import PlainViT, Projections, in_projected
 from unlazy.backbones.timm import TimmViT
 from unlazy.backbones.weights import CheckpointMismatch, Weights, fit, read_checkpoint
-from unlazy.tokens import EMBED, FINAL, SHARED, Site, Tokens
+from unlazy.tokens import EMBED, FINAL, SHARED, Site
 
 NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 64, "heads": 1, "layers": 1}
 
@@ -66,29 +66,13 @@ class OpenClipViT(PlainViT):
             return layer
         return layer.mlp.c_proj if site.stream == "neurons" else layer.attn
 
-    def read(self, site: Site, call: Call) -> Tokens:
-        if site == EMBED:
-            flat = call.output.flatten(2).transpose(1, 2)
-            return Tokens(flat, self.grid(call.size), None, flat[:, :0])
-        if site.stream == "neurons":
-            return self.split(call.args[0], call)
-        if site == FINAL:
-            return self.split(self._final(call.output), call)
-        if site == SHARED:
-            return self.split(self._shared(call.output), call)
-        if site.stream == "block":
-            return self.split(call.output, call)
-        return self.read_attention(site, call)
-
     def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:
         output = self.model(images)
         return output[0] if isinstance(output, tuple) else output  # CoCa returns its tokens too
 
     def projections(self, call: Call) -> Projections:
         attn: Any = call.module
-        joined = F.linear(call.args[0], attn.in_proj_weight, attn.in_proj_bias)
-        heads = joined.unflatten(2, (3, attn.num_heads, -1))
-        q, k, v = heads.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, A, T, d)
+        q, k, v = in_projected(attn, call.args[0])
         if not isinstance(attn, nn.MultiheadAttention):  # open_clip's own, with normed q and k
             q, k = attn.ln_q(q), attn.ln_k(k)
         return Projections(q, k, v, q.shape[-1] ** -0.5)
@@ -106,12 +90,12 @@ class OpenClipViT(PlainViT):
             found = found._replace(v=found.v * attn.head_scale)
         return attn.out_proj(attn.ln_inner(self.mix(found)))
 
-    def _final(self, tokens: Tensor) -> Tensor:
+    def final(self, tokens: Tensor) -> Tensor:
         """After the last norm over tokens; CoCa's is the one its pool applies to its keys."""
         model: Any = self.model
         return model.ln_post(tokens) if model.attn_pool is None else model.attn_pool.ln_k(tokens)
 
-    def _shared(self, tokens: Tensor) -> Tensor:
+    def shared(self, tokens: Tensor) -> Tensor:
         model: Any = self.model
         if model.attn_pool is None:
             pooled = model.ln_post(tokens)
@@ -149,8 +133,8 @@ class OpenClipTimmViT(TimmViT):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def _shared(self, tokens: Tensor) -> Tensor:
-        return self.projection(super()._shared(tokens))
+    def shared(self, tokens: Tensor) -> Tensor:
+        return self.projection(super().shared(tokens))
 
 
 def load(

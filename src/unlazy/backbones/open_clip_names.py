@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from unlazy.backbones.base import extra
+from unlazy.backbones.hub import hub_or_cache
 from unlazy.backbones.weights import PretrainedUnavailable
 from unlazy.catalog import UnknownName, suggest
 from unlazy.tokens import Facts
@@ -50,18 +52,8 @@ class Entry:
 
 
 def library() -> ModuleType:
-    """The open_clip package.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        import open_clip
-    except ImportError as error:
-        raise ImportError(
-            "open_clip models need an extra: run `pip install unlazy[text]`"
-        ) from error
-    return open_clip
+    """The open_clip package, or an ImportError that says how to install it."""
+    return extra("open_clip", "open_clip")
 
 
 def find(name: str, *, own_weights: bool = False) -> Entry:
@@ -110,7 +102,8 @@ def download(entry: Entry) -> Path:
         )
     config = open_clip.get_pretrained_cfg(entry.arch, entry.tag)
     try:
-        return Path(open_clip.download_pretrained(config))
+        with hub_or_cache():
+            return Path(open_clip.download_pretrained(config))
     except OSError as error:
         raise PretrainedUnavailable(entry.name, error) from error
 

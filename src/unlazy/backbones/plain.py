@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from unlazy.backbones.base import Backbone, Call
-from unlazy.tokens import Site, Tokens
+from unlazy.backbones.base import Backbone, Call, patch_tokens
+from unlazy.tokens import EMBED, FINAL, SHARED, Site, Tokens
 
 QUERY_CHUNK = 256  # queries whose attention rows are held at once by CLS-less models
 
@@ -48,12 +49,55 @@ def cls_attention(q: Tensor, k: Tensor, *, scale: float) -> Float[Tensor, "B A T
     return logits.softmax(dim=-1, dtype=torch.float32)[:, :, 0]
 
 
+def split_heads(
+    joined: Float[Tensor, "B T three_D"], heads: int
+) -> tuple[Float[Tensor, "B A T d"], Float[Tensor, "B A T d"], Float[Tensor, "B A T d"]]:
+    """q, k and v of a layer that gives all three at once."""
+    q, k, v = joined.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    return q, k, v
+
+
+def in_projected(attn: Any, inputs: Float[Tensor, "B T D"]) -> tuple[Tensor, Tensor, Tensor]:
+    """q, k and v of ``nn.MultiheadAttention``, or of a module that keeps its weights as it does."""
+    joined = F.linear(inputs, attn.in_proj_weight, attn.in_proj_bias)
+    return split_heads(joined, attn.num_heads)
+
+
 class PlainViT(Backbone):
-    """A ViT whose blocks keep one sequence of tokens and one grid."""
+    """A ViT whose blocks keep one sequence of tokens and one grid.
+
+    A family's ``locate`` names the patch embedding for ``EMBED``, the module whose output ``final``
+    and ``shared`` take for those two sites, the block, and for ``neurons`` the MLP's last layer.
+    """
 
     @abstractmethod
     def projections(self, call: Call) -> Projections:
         """q, k, v of the call of the module that ``locate(query(i))`` names."""
+
+    def embedded(self, output: Tensor) -> Float[Tensor, "B N D"]:
+        """Patches from the patch embedding's output; a convolution's is (B, D, H, W)."""
+        return output.flatten(2).transpose(1, 2) if output.ndim == 4 else output
+
+    def final(self, tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        """The tokens after the last norm."""
+        return tokens
+
+    def shared(self, tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "B T E"]:
+        """The tokens in the space of the image vector."""
+        return tokens
+
+    def read(self, site: Site, call: Call) -> Tokens:
+        if site == EMBED:
+            return patch_tokens(self.embedded(call.output), self.grid(call.size))
+        if site.stream == "neurons":
+            return self.split(call.args[0], call)
+        if site == FINAL:
+            return self.split(self.final(call.output), call)
+        if site == SHARED:
+            return self.split(self.shared(call.output), call)
+        if site.stream == "block":
+            return self.split(call.output, call)
+        return self.read_attention(site, call)
 
     def split(self, tokens: Float[Tensor, "B T D"], call: Call) -> Tokens:
         """Split a whole sequence of this model."""

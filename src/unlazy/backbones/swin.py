@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unlazy.backbones.base import Call
-from unlazy.backbones.hierarchical import Hierarchical, patch_tokens
+from unlazy.backbones.base import Call, patch_tokens
+from unlazy.backbones.hierarchical import Hierarchical
+from unlazy.backbones.plain import split_heads
 from unlazy.tokens import Site, Tokens
 
 MAX_LOGIT_SCALE = 100.0  # Source: Swin Transformer V2, section 3.3 (temperature at least 0.01)
@@ -80,8 +81,7 @@ def _project_windows(attn: Any, windows: Tensor) -> tuple[Tensor, Tensor, Tensor
     bias = None
     if attn.q_bias is not None:
         bias = torch.cat([attn.q_bias, attn.k_bias, attn.v_bias])
-    joined = F.linear(windows, attn.qkv.weight, bias)
-    q, k, v = joined.unflatten(2, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    q, k, v = split_heads(F.linear(windows, attn.qkv.weight, bias), attn.num_heads)
     return F.normalize(q, dim=-1), F.normalize(k, dim=-1), v
 
 

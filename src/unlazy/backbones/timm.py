@@ -16,8 +16,8 @@ from timm.layers.pos_embed_sincos import apply_rot_embed_cat
 from torch import Tensor, nn
 
 from unlazy.backbones.base import Call
-from unlazy.backbones.plain import PlainViT, Projections
-from unlazy.tokens import EMBED, FINAL, SHARED, STREAMS, Facts, Site, Tokens
+from unlazy.backbones.plain import PlainViT, Projections, split_heads
+from unlazy.tokens import EMBED, FINAL, SHARED, STREAMS, Facts, Site
 
 TEXT_TAGS = ("clip", "siglip", "openai", "laion", "datacomp", "metaclip", "webli", "dfn", "pe_core")
 SELF_TAGS = ("dino", "mae", "lvd", "ijepa", "sat493m", "lunit", ".mim_")
@@ -45,6 +45,21 @@ def supervision(name: str) -> str:
     return "label" if known else "unknown"
 
 
+def preprocessing(model: nn.Module, usual: str) -> dict[str, Any]:
+    """Mean, std and interpolation that timm states of a model's weights.
+
+    Args:
+        model: as timm built it; without a configuration, ImageNet's mean and std are taken.
+        usual: the interpolation where none is stated.
+    """
+    config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
+    return {
+        "mean": tuple(config.get("mean", (0.485, 0.456, 0.406))),
+        "std": tuple(config.get("std", (0.229, 0.224, 0.225))),
+        "interpolation": config.get("interpolation") or usual,
+    }
+
+
 class TimmViT(PlainViT):
     """A plain timm ViT, unchanged, that takes any image size its patches divide."""
 
@@ -68,8 +83,7 @@ class TimmViT(PlainViT):
             heads=blocks[-1].attn.num_heads,
             patch=patch,
             multiple=patch,
-            mean=tuple(config.get("mean", (0.485, 0.456, 0.406))),
-            std=tuple(config.get("std", (0.229, 0.224, 0.225))),
+            **preprocessing(model, "bicubic"),
             size=tuple(patch_embed.img_size or config.get("input_size", (3, 224, 224))[-2:]),
             supervision=supervision(name),
             has_cls=has_cls,
@@ -78,7 +92,6 @@ class TimmViT(PlainViT):
             position=position,
             activation=_activation(blocks[-1].mlp),
             streams=frozenset(STREAMS),
-            interpolation=config.get("interpolation") or "bicubic",
             any_size=bool(getattr(model, "dynamic_img_size", False) or not absolute),
         )
         super().__init__(model, facts)
@@ -96,19 +109,8 @@ class TimmViT(PlainViT):
             return layer.mlp.fc2
         return layer.attn.qkv if _calls_qkv(layer.attn) else layer.attn
 
-    def read(self, site: Site, call: Call) -> Tokens:
-        if site == EMBED:
-            flat = call.output.flatten(1, -2)
-            return Tokens(flat, self.grid(call.size), None, flat[:, :0])
-        if site.stream == "neurons":
-            return self.split(call.args[0], call)
-        if site == FINAL:
-            return self.split(self._normed(call.output), call)
-        if site == SHARED:
-            return self.split(self._shared(call.output), call)
-        if site.stream == "block":
-            return self.split(call.output, call)
-        return self.read_attention(site, call)
+    def embedded(self, output: Tensor) -> Float[Tensor, "B N D"]:
+        return output.flatten(1, -2)  # (B, N, D), or (B, H, W, D) where any size is taken
 
     def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:
         model: Any = self.model
@@ -118,7 +120,7 @@ class TimmViT(PlainViT):
     def projections(self, call: Call) -> Projections:
         if isinstance(call.output, Tensor) and _is_qkv(call.module, self.model):
             attn = _owner(call.module, self.model)
-            q, k, v = _split_heads(call.output, attn.num_heads)
+            q, k, v = split_heads(call.output, attn.num_heads)
             return Projections(attn.q_norm(q), attn.k_norm(k), v, attn.scale)
         attn: Any = call.module
         q, k, v = _project(attn, call.args[0])
@@ -149,12 +151,12 @@ class TimmViT(PlainViT):
         """Whether the head is the projection of a CLIP tower rather than a classifier."""
         return self.facts.supervision == "text" and not isinstance(self.model.head, nn.Identity)
 
-    def _normed(self, tokens: Tensor) -> Tensor:
+    def final(self, tokens: Tensor) -> Tensor:
         """Models that pool before they normalise: each token normalised as the pool would be."""
         model: Any = self.model
         return model.fc_norm(tokens) if isinstance(model.norm, nn.Identity) else tokens
 
-    def _shared(self, tokens: Tensor) -> Tensor:
+    def shared(self, tokens: Tensor) -> Tensor:
         model: Any = self.model
         if model.attn_pool is not None:  # a token's share is the pool's output on it alone
             batch, length, dim = tokens.shape
@@ -182,17 +184,12 @@ def _owner(qkv: nn.Module, model: Any) -> Any:
     return next(block.attn for block in model.blocks if block.attn.qkv is qkv)
 
 
-def _split_heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    q, k, v = qkv.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, A, T, d)
-    return q, k, v
-
-
 def _project(attn: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if attn.qkv is not None:
         bias = attn.qkv.bias
         if getattr(attn, "q_bias", None) is not None:
             bias = torch.cat([attn.q_bias, attn.k_bias, attn.v_bias])
-        return _split_heads(F.linear(x, attn.qkv.weight, bias), attn.num_heads)
+        return split_heads(F.linear(x, attn.qkv.weight, bias), attn.num_heads)
     parts = [layer(x) for layer in (attn.q_proj, attn.k_proj, attn.v_proj)]
     width = parts[0].shape[-1] // attn.num_heads
     q, k, v = (part.unflatten(2, (-1, width)).transpose(1, 2) for part in parts)

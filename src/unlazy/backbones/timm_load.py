@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from unlazy.backbones.base import Backbone
 from unlazy.backbones.convnet import ResNet
 from unlazy.backbones.hierarchical import PVTv2
+from unlazy.backbones.hub import hub_or_cache
 from unlazy.backbones.swin import SwinV2
 from unlazy.backbones.timm import TimmViT, supervision
 from unlazy.backbones.weights import (
@@ -105,11 +106,12 @@ def load(name: str, *, weights: Weights, size: int | None = None) -> Backbone:
     if isinstance(weights, Path):
         model = _from_file(name, read_checkpoint(weights), weights.name, options)
         return wrap(model, name=name, weights=weights.name, size=size)
+    if weights == "random":
+        return wrap(timm.create_model(name, **options), name=name, weights="random", size=size)
     try:
-        model = timm.create_model(name, pretrained=weights == "pretrained", **options)
+        with hub_or_cache():
+            model = timm.create_model(name, pretrained=True, **options)
     except (OSError, RuntimeError) as error:
-        if weights == "random":
-            raise
         raise PretrainedUnavailable(name, error) from error
     return wrap(model, name=name, weights=weights, size=size)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer, WeightsEnum, get_model, get_model_weights
@@ -19,7 +18,7 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 
 from unlazy.backbones.base import Backbone, Call
 from unlazy.backbones.convnet import ResNet
-from unlazy.backbones.plain import PlainViT, Projections
+from unlazy.backbones.plain import PlainViT, Projections, in_projected
 from unlazy.backbones.weights import (
     PretrainedUnavailable,
     Weights,
@@ -28,7 +27,7 @@ from unlazy.backbones.weights import (
     stripped,
 )
 from unlazy.catalog import UnknownName, suggest
-from unlazy.tokens import EMBED, FINAL, SHARED, Facts, Site, Tokens
+from unlazy.tokens import EMBED, FINAL, SHARED, Facts, Site
 
 VITS = ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14")
 RESNETS = (
@@ -87,16 +86,6 @@ class TorchvisionViT(PlainViT):
             return layer
         return layer.mlp[3] if site.stream == "neurons" else layer.self_attention
 
-    def read(self, site: Site, call: Call) -> Tokens:
-        if site == EMBED:
-            flat = call.output.flatten(2).transpose(1, 2)
-            return Tokens(flat, self.grid(call.size), None, flat[:, :0])
-        if site.stream == "neurons":
-            return self.split(call.args[0], call)
-        if site in (FINAL, SHARED) or site.stream == "block":
-            return self.split(call.output, call)
-        return self.read_attention(site, call)
-
     def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:
         model: Any = self.model
         patches = model._process_input(images)
@@ -105,9 +94,7 @@ class TorchvisionViT(PlainViT):
 
     def projections(self, call: Call) -> Projections:
         attn: Any = call.module
-        joined = F.linear(call.args[0], attn.in_proj_weight, attn.in_proj_bias)
-        q, k, v = joined.unflatten(2, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        return Projections(q, k, v, attn.head_dim**-0.5)
+        return Projections(*in_projected(attn, call.args[0]), attn.head_dim**-0.5)
 
     def attention_module(self, layer: int) -> nn.Module:
         model: Any = self.model

@@ -6,6 +6,7 @@ reports as missing or left over is an error here.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from unlazy.backbones.transformers_files import (
     quiet,
     read_config,
     read_origin,
+    source,
 )
 from unlazy.backbones.transformers_layouts import LAYOUTS, NESTED
 from unlazy.backbones.weights import (
@@ -32,7 +34,7 @@ from unlazy.backbones.weights import (
     Weights,
     read_checkpoint,
 )
-from unlazy.tokens import EMBED, FINAL, SHARED, Facts, Site, Tokens
+from unlazy.tokens import EMBED, FINAL, SHARED, Facts, Site
 
 LEARNED = "learned, resized by bicubic"
 
@@ -97,19 +99,18 @@ class HFViT(PlainViT):
             return layer.mlp.fc2 if hasattr(layer.mlp, "fc2") else layer.mlp.down_proj
         return getattr(layer, self.layout.attention)
 
-    def read(self, site: Site, call: Call) -> Tokens:
-        if site == EMBED:
-            flat = call.output
-            flat = flat.flatten(2).transpose(1, 2) if flat.ndim == 4 else flat
-            return Tokens(flat, self.grid(call.size), None, flat[:, :0])
-        if site.stream == "neurons":
-            return self.split(call.args[0], call)
-        if site in (FINAL, SHARED):
-            final = _trunk(self.model).get_submodule(self.layout.norm)(call.output)
-            return self.split(final if site == FINAL else self._shared(final), call)
-        if site.stream == "block":
-            return self.split(call.output, call)
-        return self.read_attention(site, call)
+    def final(self, tokens: Tensor) -> Tensor:
+        return _trunk(self.model).get_submodule(self.layout.norm)(tokens)
+
+    def shared(self, tokens: Tensor) -> Tensor:
+        model: Any = self.model
+        final = self.final(tokens)
+        if hasattr(model, "visual_projection"):
+            return model.visual_projection(final)
+        if not hasattr(model, "head"):
+            return final
+        batch, length, dim = final.shape  # a token's share is the pool's output on it alone
+        return model.head(final.reshape(batch * length, 1, dim)).reshape(batch, length, dim)
 
     def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:
         resize = {"interpolate_pos_encoding": self.facts.any_size} if self.layout.asks else {}
@@ -143,15 +144,6 @@ class HFViT(PlainViT):
     @property
     def _blocks(self) -> Any:
         return _trunk(self.model).get_submodule(self.layout.blocks)
-
-    def _shared(self, final: Tensor) -> Tensor:
-        model: Any = self.model
-        if hasattr(model, "visual_projection"):
-            return model.visual_projection(final)
-        if not hasattr(model, "head"):
-            return final
-        batch, length, dim = final.shape  # a token's share is the pool's output on it alone
-        return model.head(final.reshape(batch * length, 1, dim)).reshape(batch, length, dim)
 
 
 def load(name: str, *, weights: Weights, size: int | tuple[int, int] | None = None) -> HFViT:
@@ -191,7 +183,7 @@ def _load_weights(name: str, config: Any, path: Path | None) -> nn.Module:
     """The model of ``config`` with the weights at ``path``, or with its own."""
     state = None if path is None else dict(read_checkpoint(path))
     try:
-        with quiet():
+        with quiet(), source(name) if path is None else nullcontext():
             model, report = model_class(config).from_pretrained(
                 name if path is None else None,
                 config=config,
@@ -201,7 +193,7 @@ def _load_weights(name: str, config: Any, path: Path | None) -> nn.Module:
                 **_without_pooler(config),
             )
     except OSError as error:
-        reason = FileNotFoundError(absent(name, "weights"))
+        reason = FileNotFoundError(absent(name, "weights", error))
         raise PretrainedUnavailable(name, reason) from error
     complaint = complaint_about(report)
     if complaint:

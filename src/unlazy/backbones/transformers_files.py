@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from unlazy.backbones.base import extra
+from unlazy.backbones.hub import hub_or_cache
 from unlazy.backbones.transformers_layouts import LAYOUTS, NESTED, Colour
 
 BESIDE = (  # parts of a checkpoint that are beside the vision tower; all else must be used
@@ -42,18 +44,8 @@ class Origin:
 
 
 def library() -> ModuleType:
-    """The transformers package.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        import transformers
-    except ImportError as error:
-        raise ImportError(
-            "Hugging Face models need an extra: run `pip install unlazy[text]`"
-        ) from error
-    return transformers
+    """The transformers package, or an ImportError that says how to install it."""
+    return extra("transformers", "Hugging Face")
 
 
 @contextmanager
@@ -81,11 +73,17 @@ def pair(size: int | Iterable[int]) -> tuple[int, int]:
     return height, width
 
 
-def absent(name: str, what: str) -> str:
+def source(name: str) -> AbstractContextManager[None]:
+    """Where files of a name are read from: its directory, else the hub or its cache."""
+    return nullcontext() if Path(name).is_dir() else hub_or_cache()
+
+
+def absent(name: str, what: str, error: OSError) -> str:
     """What to do when a file can neither be found nor fetched."""
     if Path(name).is_dir():
         return f"no {what} in {name}"
-    return f"no {what}, local, cached or on the hub; try `hf download {name} --local-dir DIR`"
+    why = str(error) if isinstance(error, ConnectionError) else "not local, cached or on the hub"
+    return f"no {what} ({why}); try `hf download {name} --local-dir DIR`, then hf:DIR"
 
 
 def read_config(name: str) -> Any:
@@ -97,9 +95,10 @@ def read_config(name: str) -> Any:
     """
     transformers = library()
     try:
-        config = transformers.AutoConfig.from_pretrained(name)
+        with source(name):
+            config = transformers.AutoConfig.from_pretrained(name)
     except OSError as error:
-        raise FileNotFoundError(f"{name}: {absent(name, 'config.json')}") from error
+        raise FileNotFoundError(f"{name}: {absent(name, 'config.json', error)}") from error
     if config.model_type in NESTED:
         written = config.architectures
         config = config.vision_config
@@ -166,7 +165,8 @@ def _processor(name: str) -> dict[str, Any]:
     cached_file = library().utils.cached_file
     for file in ("preprocessor_config.json", "processor_config.json"):
         try:
-            settings = json.loads(Path(cached_file(name, file)).read_text())
+            with source(name):
+                settings = json.loads(Path(cached_file(name, file)).read_text())
         except OSError:
             continue
         return settings.get("image_processor", settings)
