@@ -12,6 +12,7 @@ Kind = Literal["unimodal", "skewed", "bimodal", "constant", "unknown"]
 FEWEST = 8  # tokens; below this no distribution is judged
 DIP_TOKENS = 5_000  # the dip's p-value is meaningless for very many, dependent tokens
 RESAMPLES = 20
+VARIANCE_FLOOR = 1e-8  # of log-norms, added to that of each Gaussian
 
 
 @dataclass(frozen=True)
@@ -141,16 +142,19 @@ def _two_modes(logs: np.ndarray, seed: int) -> tuple[float, float, float, float,
     from sklearn.mixture import GaussianMixture
 
     column = logs[:, None]
-    one = GaussianMixture(1).fit(column)
+    spread = logs.var() + VARIANCE_FLOOR
+    one_bic = len(logs) * (np.log(2 * np.pi * spread) + logs.var() / spread)
+    one_bic += 2 * np.log(len(logs))
     # Starting one mode in the extreme tail finds rare high norms that k-means would miss.
     middle, top = float(np.median(logs)), float(np.quantile(logs, 0.995))
     starts = [None, np.array([[middle], [top]])]
-    fits: list[Any] = [
-        GaussianMixture(2, means_init=start, random_state=seed, reg_covar=1e-8).fit(column)
+    mixtures = [
+        GaussianMixture(2, means_init=start, random_state=seed, reg_covar=VARIANCE_FLOOR)
         for start in starts
     ]
-    two = min(fits, key=lambda fit: fit.bic(column))
-    gain = float((one.bic(column) - two.bic(column)) / len(logs))
+    fits: list[Any] = [mixture.fit(column) for mixture in mixtures]
+    two_bic, two = min(((fit.bic(column), fit) for fit in fits), key=lambda pair: pair[0])
+    gain = float((one_bic - two_bic) / len(logs))
     order = np.argsort(two.means_[:, 0])
     means, weights = two.means_[order, 0], two.weights_[order]
     variances = two.covariances_[order, 0, 0]

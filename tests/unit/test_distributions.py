@@ -34,6 +34,13 @@ def test_rare_modes_at_the_same_place_are_seen_where_the_dip_test_cannot():
     assert found.kind == "bimodal"
 
 
+def test_a_narrow_bell_is_no_mixture():
+    norms = 100 * (1 + 1e-4 * np.random.default_rng(0).normal(size=3_000))
+    found = distributions.shape(norms)
+    assert found.kind == "unimodal"
+    assert found.bic_gain < distributions.Thresholds().bic_gain
+
+
 def test_dip_is_the_librarys():
     norms = sample("skewed", 1_000)
     assert distributions.shape(norms).dip_p == diptest.diptest(norms)[1]

@@ -102,3 +102,15 @@ def test_votes_survive_constant_channels_and_half_precision():
 def test_votes_refuse_a_keep_out_of_range():
     with pytest.raises(ValueError, match=r"1\.\.4"):
         pooling.votes(torch.zeros(1, 4, 6), keep=5)
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6, width=32) | st.just(np.nan), min_size=1, max_size=40),
+    st.floats(0, 1),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_quantile_and_median_are_numpys_to_the_last_bit(values, share, dtype):
+    values = np.array(values, dtype=dtype)
+    for wanted in (share, 0.02, 0.98, 1.0):
+        np.testing.assert_array_equal(scores.quantile(values, wanted), np.quantile(values, wanted))
+    np.testing.assert_array_equal(scores.median(values), np.median(values))

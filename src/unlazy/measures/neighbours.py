@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch.nn.functional as F
 
 from unlazy.ledger import Batch, Observation, Seen
 from unlazy.metrics import ranking_auc
-from unlazy.scores import neighbour_similarity
+from unlazy.scores import neighbour_similarity, quantile
 from unlazy.tokens import EMBED, Site, Trace, block, norm_of
 
 
@@ -41,14 +40,15 @@ class Neighbours:
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         similarity, norm = seen.flat("similarity"), seen.flat("norm")
-        high = norm > np.quantile(norm, 0.98)
+        high = norm > quantile(norm, 0.98)
         found = {"mean": float(similarity.mean())}
         if high.any():
-            dense = similarity > np.quantile(similarity, 0.9)
+            dense = similarity > quantile(similarity, 0.9)
+            above, rest = similarity[high].mean(), similarity[~high].mean()
             found |= {
-                "high_norm": float(similarity[high].mean()),
-                "rest": float(similarity[~high].mean()),
-                "difference": float(similarity[high].mean() - similarity[~high].mean()),
+                "high_norm": float(above),
+                "rest": float(rest),
+                "difference": float(above - rest),
                 "auc": ranking_auc(similarity, high),
                 "redundant_ratio": float(dense[high].mean() / max(dense[~high].mean(), 1e-12)),
             }

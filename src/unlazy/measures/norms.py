@@ -12,7 +12,7 @@ import torch
 
 from unlazy import distributions
 from unlazy.ledger import Batch, Observation, Seen
-from unlazy.scores import Cutoff, cutoff, entropy_share
+from unlazy.scores import Cutoff, cutoff, entropy_share, median, quantile
 from unlazy.tokens import FINAL, Site, Trace, block, norm_of
 
 
@@ -62,18 +62,18 @@ class Norms:
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         before, after = seen.flat("before"), seen.flat("after")
-        median = max(float(np.median(before)), 1e-12)
+        middle = max(median(before), 1e-12)
         found = {
-            "median": median,
-            "p98": float(np.quantile(before, 0.98)),
+            "median": middle,
+            "p98": quantile(before, 0.98),
             "max": float(before.max()),
-            "max_over_median": float(before.max()) / median,
+            "max_over_median": float(before.max()) / middle,
             "max_over_median_per_image": seen.mean("peak_over_median"),
-            "max_over_median_after_norm": float(after.max() / max(np.median(after), 1e-12)),
+            "max_over_median_after_norm": float(after.max() / max(median(after), 1e-12)),
             "largest_value": float(seen.stack("largest_value").max()),
-            "share_over_3median": float((before > 3 * median).mean()),
+            "share_over_3median": float((before > 3 * middle).mean()),
             "share_over_absolute": float((before > self.absolute).mean()),
-            "images_with_high_norm": float((seen.stack("peak") > 3 * median).mean()),
+            "images_with_high_norm": float((seen.stack("peak") > 3 * middle).mean()),
         }
         places = self.outlier_map(seen, "p98")
         if places is not None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from unlazy.ledger import Batch, Observation, Seen
+from unlazy.scores import median, quantile
 from unlazy.tokens import Site, Trace, block, key, norm_of, query, value
 
 
@@ -39,14 +38,16 @@ class QKVNorms:
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         norm = seen.flat("norm")
-        high = norm > np.quantile(norm, 0.98)
+        high = norm > quantile(norm, 0.98)
+        rest = ~high
         found = {}
         for part in ("query", "key", "value"):
             flat = seen.flat(part)
-            median = np.median(flat)
-            found[f"{part}_median"] = float(median)
-            found[f"{part}_max_over_median"] = float(flat.max() / max(median, 1e-12))
+            middle = median(flat)
+            found[f"{part}_median"] = middle
+            found[f"{part}_max_over_median"] = float(flat.max() / max(middle, 1e-12))
             if flat.shape == norm.shape and high.any():
-                rest = max(float(np.median(flat[~high])), 1e-12)
-                found[f"{part}_high_over_rest"] = float(np.median(flat[high])) / rest
+                found[f"{part}_high_over_rest"] = median(flat[high]) / max(
+                    median(flat[rest]), 1e-12
+                )
         return found
