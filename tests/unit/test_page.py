@@ -74,6 +74,19 @@ def test_the_verdict_comes_before_all_figures_and_says_random(page):
     assert "The weights of this model are random" in page[places[0] : places[1]]
 
 
+def test_captions_of_small_maps_tell_pictures_apart(page):
+    strips = page[page.index('<section id="qkv"') : page.index('<section id="neighbours"')]
+    assert "<figcaption>path.jpg</figcaption>" in strips
+    assert "norms of forest/path.jpg" in strips
+
+
+def test_the_maps_of_blocks_name_their_picture(page):
+    blocks = page[page.index('<section id="blocks"') : page.index('<section id="qkv"')]
+    name = re.search(r"Norms of (.*?) after block 0;", html.unescape(blocks))
+    assert name
+    assert f"for {name[1]}, the shown picture" in html.unescape(blocks)
+
+
 def test_every_picture_has_words(page):
     pictures = Elements(page).of("img")
     assert len(pictures) > 4 * 7

@@ -47,8 +47,8 @@ ATTENTION = Kind(
     "attention",
     "map",
     "How much the picture's vector attends to each patch in the last block, mean over heads, in"
-    " multiples of uniform attention (one over the number of patches). A map that is dark all over"
-    " has no peak.",
+    " multiples of uniform attention (one over the number of patches). A map in one even"
+    " tone has no peak.",
     colours="magma",
     zero=True,
     unit="uniform",

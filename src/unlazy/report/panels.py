@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 
@@ -116,8 +117,8 @@ def _map(findings: Findings, layer: Layer, one: np.ndarray | None, name: str) ->
     return Figure(title, colours.data_uri(layer.paint(one)), f"{alt}.")
 
 
-def block_strips(several: Sequence[Findings]) -> tuple[Legend, tuple[Strip, ...]] | None:
-    """Norm maps after every block, of the shown picture with the most extreme norm."""
+def block_strips(several: Sequence[Findings]) -> tuple[str, Legend, tuple[Strip, ...]] | None:
+    """Norm maps after every block, of the shown picture with the most extreme norm; its name."""
     index = _extreme(several[0])
     maps = [figures.block_maps(each, index) for each in several]
     if not any(maps):
@@ -135,7 +136,7 @@ def block_strips(several: Sequence[Findings]) -> tuple[Legend, tuple[Strip, ...]
             for layer, one in enumerate(theirs)
         )
         strips.append(Strip(each.label, painted, "" if painted else _why_not(each, "blocks")))
-    return legend(BLOCK, scale, relative=True), tuple(strips)
+    return name, legend(BLOCK, scale, relative=True), tuple(strips)
 
 
 def _extreme(findings: Findings) -> int:
@@ -184,7 +185,7 @@ def qkv_strips(several: Sequence[Findings], layers: Sequence[Layer]) -> tuple[St
             names = each.measured.names
             painted = tuple(
                 Figure(
-                    names[index],
+                    PurePath(names[index]).name,  # several would begin with the same folders
                     colours.data_uri(layer.paint(one, width=SMALL)),
                     f"{title} norms of {names[index]}, {_range(one)}.",
                 )
