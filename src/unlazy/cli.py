@@ -5,20 +5,32 @@ Heavy imports are inside the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
-from unlazy.console import complain, progress, tell
-from unlazy.inputs import Mistake, Options, Weights, backbone_of, dataset_of, device_of, view_of
+from unlazy.console import Stopped, complain, progress, stoppable, tell
+from unlazy.inputs import (
+    Mistake,
+    Options,
+    Weights,
+    backbone_of,
+    dataset_of,
+    device_of,
+    labels_of,
+    view_of,
+)
 
 app = App(
     name="unlazy",
     help="Find, measure and remove the artifacts of vision transformers.",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # main says a word before it ends
 )
 
 Images = Annotated[
@@ -30,13 +42,15 @@ Output = Annotated[Path, Parameter(name=["-o", "--output"], help="Folder for pag
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the ``unlazy`` command."""
-    try:
-        app(arguments)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (Mistake, ValueError, OSError, ImportError) as problem:
-        complain(problem)
-        sys.exit(1)
+    with stoppable():
+        try:
+            app(arguments, print_error=False, exit_on_error=False)
+        except Stopped as stop:
+            complain(stop)
+            sys.exit(stop.status)
+        except (CycloptsError, Mistake, ValueError, OSError, ImportError) as problem:
+            complain(problem)
+            sys.exit(1)
 
 
 @app.command
@@ -55,7 +69,7 @@ def report(
     """Measure MODEL on IMAGES: one HTML page, a JSON Record and PNG maps in OUTPUT.
 
     MODEL is bundled:NAME, timm:NAME, open_clip:ARCH/TAG, torchvision:NAME, hf:ORG/NAME or
-    file:RUN; see `unlazy list models`.
+    file:RUN; see `unlazy list models`. MODEL=FILE gives it local weights, as --checkpoint does.
     """
     _measure_and_write([model], images, output, weights, options, high_resolution=high_resolution)
 
@@ -71,8 +85,8 @@ def compare(
 ) -> None:
     """Set models side by side on the same photos, with one colour scale.
 
-    Arguments that start with a scheme such as timm: are models, the others images. --random and
-    --checkpoint apply to every model.
+    Arguments that start with a scheme such as timm: are models, the others images. MODEL=FILE
+    gives one model local weights; --random and --checkpoint apply to every model.
     """
     from unlazy.catalog import table
 
@@ -172,35 +186,36 @@ def _measure_and_write(
     *,
     high_resolution: bool = False,
 ) -> None:
-    """Measure each model on the same pictures, then write page, Records and maps."""
+    """Measure each model on the same pictures, then write page, Records and maps.
+
+    All models are loaded before the first is measured: the last one's name may be misspelt.
+    """
     from unlazy import distributed
     from unlazy.report.run import default_workers, investigate
-    from unlazy.report.write import claim, write_report
+    from unlazy.report.write import claimed, write_report
 
     dataset = dataset_of(images, options.data)
     findings = []
-    with distributed.started():
-        if distributed.on_main():
-            claim(output)
-        for model in models:
-            backbone = backbone_of(model, weights, options.size)
-            backbone = backbone.to(device_of(options.device))
+    with distributed.started(), claimed(output) if distributed.on_main() else nullcontext():
+        backbones = [backbone_of(model, weights, options.size) for model in models]
+        labels = labels_of(models, backbones)
+        for model, label in zip(models, labels, strict=True):
+            backbone = backbones.pop(0).to(device_of(options.device))
             mine = len(distributed.shard(len(dataset)))
             with progress(model) as (bar, task):
                 bar.update(task, total=mine)
-                findings.append(
-                    investigate(
-                        backbone,
-                        dataset,
-                        source=" ".join(images),
-                        view=view_of(backbone, options),
-                        shown=options.shown,
-                        high_resolution=high_resolution,
-                        batch_size=options.batch_size,
-                        workers=default_workers() if options.workers is None else options.workers,
-                        seed=options.seed,
-                        progress=lambda done, bar=bar, task=task: bar.update(task, advance=done),
-                    )
+                found = investigate(
+                    backbone,
+                    dataset,
+                    source=" ".join(images),
+                    view=view_of(backbone, options),
+                    shown=options.shown,
+                    high_resolution=high_resolution,
+                    batch_size=options.batch_size,
+                    workers=default_workers() if options.workers is None else options.workers,
+                    seed=options.seed,
+                    progress=lambda done, bar=bar, task=task: bar.update(task, advance=done),
                 )
+            findings.append(dataclasses.replace(found, label=label))
         if distributed.on_main():
             tell(findings, write_report(findings, output))

@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 T = TypeVar("T")
+
+STORE_SECONDS = 5  # how long a rank with a problem waits to learn whether another has told it
 
 
 def rank() -> int:
@@ -37,19 +40,47 @@ def shard(count: int) -> range:
 
 
 def gather(mine: T) -> list[T]:
-    """What every rank holds, on every rank, in rank order."""
+    """What every rank holds, on every rank, in rank order.
+
+    Raises:
+        ConnectionError: another rank ended before it came here.
+    """
     import torch.distributed as dist
 
     if world() == 1:
         return [mine]
     everyone: list[T] = [mine] * world()
-    dist.all_gather_object(everyone, mine)
+    try:
+        dist.all_gather_object(everyone, mine)
+    except RuntimeError as error:  # gloo's and NCCL's way to say that a peer is gone
+        raise ConnectionError(f"another rank ended early ({str(error)[:160]})") from error
     return everyone
 
 
 def on_main() -> bool:
     """Whether this process prints and writes."""
     return rank() == 0
+
+
+def first_to_speak() -> bool:
+    """Whether no other rank of this run has asked before; alone, always.
+
+    All ranks meet the same mistake, or one rank alone does: either way it is to be told once. The
+    ranks ask torchrun's store, since it also answers before the process group is joined.
+    """
+    host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not host or not port:
+        return True
+    import torch.distributed as dist
+
+    wait = timedelta(seconds=STORE_SECONDS)
+    try:
+        store = dist.TCPStore(  # pyright: ignore[reportPrivateImportUsage]
+            host, int(port), is_master=False, timeout=wait
+        )
+        return store.add("unlazy/spoken", 1) == 1
+    except RuntimeError:  # nobody keeps a store there: better told twice than never
+        return True
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -60,20 +61,63 @@ def view_of(backbone: Any, options: Options) -> Any:
 
 
 def backbone_of(model: str, weights: Weights, size: int | None) -> Any:
-    """The model with the weights asked for; random ones come from a fixed seed."""
+    """The model with the weights asked for; random ones come from a fixed seed.
+
+    Args:
+        model: a name, or NAME=FILE for local weights.
+        weights: what applies to any model.
+        size: as in ``catalog.load_backbone``.
+
+    Raises:
+        Mistake: weights are asked for in two ways, the file is missing, or the model has its own.
+    """
     from unlazy.catalog import load_backbone
 
-    file = weights.checkpoint
+    name, own = own_weights(model)
+    file = own or weights.checkpoint
+    if own is not None and weights.checkpoint is not None:
+        raise Mistake(f"{model} names its weights, and so does --checkpoint; give one of them")
     if file is not None and weights.random:
-        raise Mistake("--checkpoint and --random exclude each other")
+        raise Mistake(f"weights from {file} and --random exclude each other")
     if file is not None and not file.is_file():
         raise Mistake(f"there is no checkpoint {file}")
+    if file is not None and ".py:" in name:
+        raise Mistake(f"{name} builds its model with weights; let it load {file} itself")
     if not weights.random:
-        return load_backbone(model, weights=file or "pretrained", size=size)
+        return load_backbone(name, weights=file or "pretrained", size=size)
     import torch
 
     torch.manual_seed(0)
-    return load_backbone(model, weights="random", size=size)
+    return load_backbone(name, weights="random", size=size)
+
+
+def own_weights(model: str) -> tuple[str, Path | None]:
+    """The two halves of MODEL=FILE; an ``=`` in the path of a folder that exists is no separator.
+
+    >>> own_weights("timm:vit_tiny_patch16_224=runs/last.pth")
+    ('timm:vit_tiny_patch16_224', PosixPath('runs/last.pth'))
+    """
+    name, equals, file = model.rpartition("=")
+    if not equals or Path(model.partition(":")[2]).exists():
+        return model, None
+    return name, Path(file)
+
+
+def labels_of(models: list[str], backbones: Sequence[Any]) -> list[str]:
+    """How a page calls the models: their names, and apart where two have the same.
+
+    A file's name tells weights apart, else a number does: Records and maps are named by labels.
+    """
+    files = [own_weights(model)[1] for model in models]
+    labels = [
+        backbone.facts.name + (f"={file.name}" if file else "")
+        for backbone, file in zip(backbones, files, strict=True)
+    ]
+    before = [labels[:place].count(label) for place, label in enumerate(labels)]
+    return [
+        f"{label} ({count + 1})" if count else label
+        for label, count in zip(labels, before, strict=True)
+    ]
 
 
 def dataset_of(images: list[str], root: Path | None) -> Any:

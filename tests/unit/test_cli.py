@@ -1,5 +1,6 @@
 """What a user types, and mistakes: no traceback, nothing half-written, a way out in a message."""
 
+import fcntl
 import json
 import os
 import pickle
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from unlazy.cli import main
 
@@ -121,7 +122,7 @@ def test_only_bad_pictures_is_an_error_and_writes_nothing(capsys, tmp_path):
     code, _, err = report(capsys, tmp_path / "bad", tmp_path / "out", "--random")
     assert code == 1
     assert "empty.jpg" in err
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -135,9 +136,10 @@ def test_only_bad_pictures_is_an_error_and_writes_nothing(capsys, tmp_path):
     ],
 )
 def test_unknown_models_suggest_near_ones(capsys, photos, tmp_path, model, hint):
-    code, _, err = report(capsys, photos, tmp_path / "out", model=model)
+    code, _, err = report(capsys, photos, tmp_path / "new" / "out", model=model)
     assert code == 1
     assert hint in err
+    assert not (tmp_path / "new").exists()
 
 
 def test_folder_without_pictures_and_missing_paths_are_named(capsys, tmp_path):
@@ -231,8 +233,8 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(capsys, photos, tmp_path, mo
     monkeypatch.setattr(Record, "write", full)
     code, _, err = report(capsys, photos, tmp_path / "out", "--random")
     assert code == 1
-    assert "No space left" in err
-    assert not list((tmp_path / "out").iterdir())
+    assert f"cannot write to {tmp_path / 'out'}: No space left" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_compare_sets_two_models_side_by_side(capsys, photos, tmp_path):
@@ -243,6 +245,98 @@ def test_compare_sets_two_models_side_by_side(capsys, photos, tmp_path):
     assert code == 0, err
     names = {path.name for path in out.iterdir()}
     assert {"index.html", "record-timm-test_vit.json", "record-timm-test_vit2.json"} <= names
+
+
+def test_compare_takes_a_checkpoint_for_each_model(capsys, photos, checkpoints, tmp_path):
+    out = tmp_path / "out"
+    state = load_file(checkpoints / "good.safetensors")
+    (tmp_path / "later").mkdir()
+    shifted = {key: value + 0.1 for key, value in state.items()}
+    save_file(shifted, tmp_path / "later" / "good.safetensors")
+    models = [f"{MODEL}={tmp_path / file}" for file in ("good.safetensors", "ddp.pth")]
+    models.append(f"{MODEL}={tmp_path / 'later' / 'good.safetensors'}")
+    code, printed, err = run(capsys, "compare", *models, photos, "-o", out, "--workers", 0)
+    assert code == 0, err
+    records = {
+        path.name: json.loads(path.read_text())["model"] for path in out.glob("record-*.json")
+    }
+    names = ("good.safetensors", "ddp.pth", "good.safetensors-2")
+    assert set(records) == {f"record-timm-test_vit-{name}.json" for name in names}
+    hashes = {name: records[f"record-timm-test_vit-{name}.json"]["weights_hash"] for name in names}
+    assert hashes[names[0]] == hashes[names[1]] != hashes[names[2]]
+    page = (out / "index.html").read_text()
+    for label in ("=good.safetensors", "=ddp.pth", "=good.safetensors (2)"):
+        assert f"{MODEL}{label}" in page
+        assert f"{MODEL}{label}" in printed
+
+
+def test_the_same_model_twice_keeps_both_records(capsys, photos, tmp_path):
+    out = tmp_path / "out"
+    code, _, err = run(
+        capsys, "compare", MODEL, MODEL, photos, "-o", out, "--random", "--workers", 0
+    )
+    assert code == 0, err
+    assert {path.name for path in out.glob("record-*")} == {
+        "record-timm-test_vit.json",
+        "record-timm-test_vit-2.json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "hint"),
+    [
+        (f"{MODEL}=absent.pth", (), "there is no checkpoint absent.pth"),
+        (f"{MODEL}=good.safetensors", ("--random",), "exclude each other"),
+        (f"{MODEL}=good.safetensors", ("--checkpoint", "ddp.pth"), "give one of them"),
+        ("mine.py:build=good.safetensors", (), "let it load good.safetensors itself"),
+    ],
+)
+def test_weights_asked_for_in_two_ways_are_refused(
+    capsys, photos, checkpoints, tmp_path, monkeypatch, model, more, hint
+):
+    monkeypatch.chdir(checkpoints)
+    code, _, err = report(capsys, photos, tmp_path / "out", *more, model=model)
+    assert code == 1
+    assert hint in err
+
+
+def test_an_equals_sign_in_a_runs_folder_is_part_of_its_name(capsys, photos, tmp_path):
+    code, _, err = report(capsys, photos, tmp_path / "out", model="file:runs/lr=0.1/last")
+    assert code == 1
+    assert "there is no checkpoint 0.1/last" in err
+    (tmp_path / "lr=0.1").mkdir()
+    code, _, err = report(capsys, photos, tmp_path / "out", model=f"file:{tmp_path}/lr=0.1")
+    assert code == 1
+    assert "recipe.json is missing" in err
+
+
+def test_a_misspelt_second_model_ends_before_the_first_is_measured(
+    capsys, photos, tmp_path, monkeypatch
+):
+    def never(*_, **__):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("unlazy.report.run.investigate", never)
+    out = tmp_path / "out"
+    code, _, err = run(capsys, "compare", MODEL, "timm:test_vitt", photos, "-o", out, "--random")
+    assert code == 1
+    assert "did you mean test_vit" in err
+    assert not out.exists()
+
+
+def test_leftovers_of_a_killed_run_go_and_those_of_a_live_one_stay(capsys, photos, tmp_path):
+    from unlazy.report.write import PART
+
+    out = tmp_path / "out"
+    for name in ("dead", "alive"):
+        (out / f"{PART}{name}" / "maps").mkdir(parents=True)
+    (out / f"{PART}dead" / "index.html").touch()
+    opened = os.open(out / f"{PART}alive", os.O_RDONLY)
+    fcntl.flock(opened, fcntl.LOCK_EX)  # as a run holds it that is writing
+    code, _, err = report(capsys, photos, out, "--random")
+    os.close(opened)
+    assert code == 0, err
+    assert [path.name for path in out.glob(".*")] == [f"{PART}alive"]
 
 
 def test_compare_needs_two_models_and_pictures(capsys, photos):

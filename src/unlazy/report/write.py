@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from unlazy.report.findings import Findings
@@ -13,21 +16,32 @@ from unlazy.report.page import write_maps, write_page
 
 OWN_MAP = re.compile(r"\d{5}_.*\.(png|jpg)")
 """Names that ``write_maps`` gives; files with other names in a maps folder are the user's."""
+PART = ".unlazy-part-"
+"""Begins the name of the folder in which a report is written before it is moved into place."""
 
 
-def claim(out: Path) -> None:
+@contextmanager
+def claimed(out: Path) -> Iterator[None]:
     """Make the output folder and prove that it can be written, before any work.
 
+    What a killed run left half-written is removed. If the work fails, so are the folders made here.
+
     Raises:
-        OSError: it cannot; the message says which folder.
+        OSError: it cannot be written; the message says which folder.
     """
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".probe"
-        probe.write_bytes(b"unlazy")
-        probe.unlink()
-    except OSError as problem:
-        raise OSError(f"cannot write to {out}: {problem.strerror or problem}") from problem
+        with _naming(out):
+            out.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(out)
+            with tempfile.TemporaryFile(dir=out) as probe:
+                probe.write(b"unlazy")
+        yield
+    except BaseException:
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
 
 
 def write_report(findings: Sequence[Findings], out: Path) -> Path:
@@ -40,11 +54,10 @@ def write_report(findings: Sequence[Findings], out: Path) -> Path:
     Raises:
         OSError: no room or no permission; what was in the folder before stays as it was.
     """
-    with tempfile.TemporaryDirectory(dir=out, prefix=".part-") as name:
+    with _naming(out), tempfile.TemporaryDirectory(dir=out, prefix=PART) as name, _held(name):
         part = Path(name)
         write_page(findings, part)
-        for found in findings:
-            suffix = f"-{slug(found.label)}" if len(findings) > 1 else ""
+        for found, suffix in zip(findings, _suffixes(findings), strict=True):
             found.record.write(part / f"record{suffix}.json")
             write_maps(found, part / f"maps{suffix}")
         written = {path.relative_to(part) for path in part.rglob("*") if path.is_file()}
@@ -56,6 +69,53 @@ def write_report(findings: Sequence[Findings], out: Path) -> Path:
             if OWN_MAP.fullmatch(old.name) and old.relative_to(out) not in written:
                 old.unlink()
     return out / "index.html"
+
+
+def _suffixes(findings: Sequence[Findings]) -> list[str]:
+    """What tells the files of several models apart; a number where two names look alike."""
+    if len(findings) == 1:
+        return [""]
+    found: list[str] = []
+    for each in findings:
+        plain = f"-{slug(each.label)}"
+        tries = (plain, *(f"{plain}-{number}" for number in range(2, len(findings) + 1)))
+        found.append(next(suffix for suffix in tries if suffix not in found))
+    return found
+
+
+@contextmanager
+def _naming(out: Path) -> Iterator[None]:
+    """The message of a full or read-only disk says which folder is meant."""
+    try:
+        yield
+    except OSError as problem:
+        raise OSError(f"cannot write to {out}: {problem.strerror or problem}") from problem
+
+
+@contextmanager
+def _held(folder: str | Path) -> Iterator[bool]:
+    """Lock a folder until this process ends, however it ends; whether that worked.
+
+    It does not where another process holds it, nor on file systems without locks.
+    """
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locked = True
+    except OSError:
+        locked = False
+    try:
+        yield locked
+    finally:
+        os.close(opened)
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Remove what killed runs left; what a run is writing at this moment is locked, and stays."""
+    for part in out.glob(f"{PART}*"):
+        with suppress(FileNotFoundError), _held(part) as alone:
+            if alone:
+                shutil.rmtree(part)
 
 
 def slug(label: str) -> str:
