@@ -18,7 +18,7 @@ STEADY = 0.9
 """Share of resamples that must repeat the verdict before it is called steady; chosen by us."""
 WORDS = {
     "unimodal": "one group of norms",
-    "skewed": "one group of norms with a long tail",
+    "skewed": "one group of norms with a tail",
     "bimodal": "two groups of norms",
     "constant": "norms that are all the same",
     "unknown": "too few patches",
@@ -107,7 +107,7 @@ def dense_use(values: Values, kind: str, found: bool) -> Sentence:
         " page."
     )
     if state == "untested":
-        text += " Whether background patches stand for the object was not tested, without boxes."
+        text += " Whether background stands for the object was not tested: that needs boxes."
     return Sentence(DENSE, text, "fine")
 
 
@@ -147,6 +147,8 @@ def advice(values: Values, facts: Facts, kind: str, found: bool) -> Sentence:
     if state == "centre":
         clear = "Nothing was found that clearly needs repair."
         return Sentence(title, f"{clear} {numbers}".strip(), "fine")
+    if kind == "unknown":
+        return Sentence(title, "Nothing can be advised without a verdict on the norms.", "fine")
     if not _norms(values, kind)[1]:
         return Sentence(title, "Look at the maps; there is nothing yet to repair.", "fine")
     return Sentence(title, "Nothing was found that would need repair.", "fine")
