@@ -101,7 +101,7 @@ def _photo(findings: Findings, index: int, name: str) -> Figure:
         return Figure("Photo", reason="This photo was not kept.")
     pixels = seen.kept["pixels"][index]
     _, height, width = pixels.shape
-    caption = f"Photo, {width} x {height}"
+    caption = f"Photo, {width}\u00a0x\u00a0{height}"
     alt = f"The photo {name} as the model sees it."
     return Figure(caption, colours.data_uri(colours.photo(pixels)), alt)
 
