@@ -80,7 +80,7 @@ def test_one_scale_across_models_in_multiples_of_the_median():
 def with_rows(measure: str, row: str, array: np.ndarray):
     """The same findings, a measure's row of the first shown picture replaced."""
     found = findings()
-    rows = found.measured.seen[measure].kept[row] | {found.shown[0]: array}
+    rows = {**found.measured.seen[measure].kept[row], found.shown[0]: array}
     seen = found.measured.seen | {measure: Seen({row: rows}, {}, found.shown)}
     return dataclasses.replace(found, measured=dataclasses.replace(found.measured, seen=seen))
 
