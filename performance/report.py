@@ -19,10 +19,10 @@ from torch import Tensor
 from performance.figures import Figure, interleaved, ratios
 from performance.pictures import write_photos
 from unlazy.backbones.base import Backbone
+from unlazy.batches import BATCH_PIXELS
 from unlazy.catalog import load_backbone
 from unlazy.data.folder import ImageFiles
 from unlazy.geometry import View
-from unlazy.measure import BATCH_PIXELS
 from unlazy.report.run import default_workers, investigate, standard_measures
 
 MODEL = "timm:vit_small_patch16_224"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,20 +11,10 @@ import torch
 
 from unlazy import distributed
 from unlazy.backbones.base import Backbone
-from unlazy.data.sample import Unreadable
-from unlazy.geometry import View, Viewed
+from unlazy.batches import Skipped, batches
+from unlazy.geometry import View
 from unlazy.ledger import Batch, Ledger, Measure, Seen
-
-BATCH_PIXELS = 32 * 224 * 224  # how many pixels are passed through the model at once
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A picture that was not used, and why."""
-
-    index: int
-    name: str
-    reason: str
+from unlazy.tokens import Site
 
 
 @dataclass(frozen=True)
@@ -48,74 +38,20 @@ class Measured:
     boxes: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class _Item:
-    """One picture as the model will see it; its full-size pixels stay in the worker."""
+def check_view(backbone: Backbone, view: View) -> None:
+    """Before any picture is decoded: can the model take what the view shows?
 
-    index: int
-    name: str
-    label: int | None
-    viewed: Viewed
-
-
-class _Viewing(torch.utils.data.Dataset):
-    """Decodes and views in the loader's workers; a bad picture becomes a Skipped."""
-
-    def __init__(self, dataset: Any, view: View, indices: Sequence[int]) -> None:
-        self.dataset, self.view, self.indices = dataset, view, indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, position: int) -> _Item | Skipped:
-        index = self.indices[position]
-        try:
-            sample = self.dataset[index]
-        except Unreadable as problem:
-            name = getattr(self.dataset, "name_of", str)(index)
-            return Skipped(index, name, str(problem))
-        viewed = self.view(sample.image, sample.boxes, sample.mask)
-        return _Item(index, sample.name, sample.label, viewed)
-
-
-def _only(item: Any) -> Any:
-    return item
-
-
-def _batches(
-    dataset: Any, view: View, *, batch_size: int | None, workers: int, skipped: list[Skipped]
-) -> Iterator[Batch]:
-    """Batches of equal picture size, in the order in which sizes fill up."""
-    indices = distributed.shard(len(dataset))
-    loader = torch.utils.data.DataLoader(
-        _Viewing(dataset, view, indices),
-        batch_size=None,
-        num_workers=min(workers, len(indices)),
-        collate_fn=_only,
-    )
-    buckets: dict[tuple[int, ...], list[_Item]] = {}
-    for item in loader:
-        if isinstance(item, Skipped):
-            skipped.append(item)
-            continue
-        shape = tuple(item.viewed.pixels.shape)
-        bucket = buckets.setdefault(shape, [])
-        bucket.append(item)
-        full = batch_size or max(1, BATCH_PIXELS // (shape[1] * shape[2]))
-        if len(bucket) == full:
-            yield _batch(buckets.pop(shape))
-    for bucket in buckets.values():
-        yield _batch(bucket)
-
-
-def _batch(items: list[_Item]) -> Batch:
-    return Batch(
-        indices=tuple(item.index for item in items),
-        pixels=torch.stack([item.viewed.pixels for item in items]),
-        names=tuple(item.name for item in items),
-        labels=tuple(item.label for item in items),
-        views=tuple(item.viewed for item in items),
-    )
+    Raises:
+        ValueError: it cannot.
+    """
+    facts = backbone.facts
+    if view.fit != "native":
+        backbone.check_size(*view.size)
+    elif not facts.any_size:
+        raise ValueError(
+            f"{facts.name} takes {'x'.join(map(str, facts.size))} px only, so it cannot see each"
+            " picture at its native size; use fit crop or squash"
+        )
 
 
 @torch.inference_mode()
@@ -140,26 +76,23 @@ def measure(
         view: how pictures become model input.
         batch_size: images a forward pass; None chooses by image size.
         workers: processes that decode; 0 decodes in this one.
-        progress: called with the number of pictures that this rank finished.
+        progress: called with the number of pictures that this rank finished or skipped.
 
     Raises:
-        ValueError: no picture could be read, or a measure needs what the model has not.
+        ValueError: the model cannot take the view, or a measure needs what the model has not.
     """
+    check_view(backbone, view)
     sites = frozenset().union(*(each.reads for each in measures))
     ledger, skipped, names = Ledger(), [], {}
     boxes, cropped, forward, started = 0, 0, 0.0, time.perf_counter()
-    for batch in _batches(dataset, view, batch_size=batch_size, workers=workers, skipped=skipped):
-        before = time.perf_counter()
-        trace = backbone.trace(backbone.normalise(batch.pixels), sites)
-        forward += time.perf_counter() - before
-        if not torch.isfinite(trace.image).all():
-            raise ValueError(
-                f"{backbone.facts.name} returned values that are not finite for {batch.names[0]}"
-                " or its batch; are its weights sound, and is its dtype wide enough?"
-            )
-        for each in measures:
-            ledger.add(each.name, each.observe(trace, batch), batch.indices)
-        ledger.indices.extend(batch.indices)
+
+    def skip(item: Skipped) -> None:
+        skipped.append(item)
+        if progress is not None:
+            progress(1)
+
+    for batch in batches(dataset, view, batch_size=batch_size, workers=workers, skip=skip):
+        forward += _observe(backbone, batch, sites, measures=measures, ledger=ledger)
         names.update(zip(batch.indices, batch.names, strict=True))
         for kept in (viewed.kept for viewed in batch.views if viewed.kept is not None):
             boxes, cropped = boxes + len(kept), cropped + int((~kept).sum())
@@ -176,3 +109,29 @@ def measure(
         forward_seconds=sum(row[4] for row in everyone),
         boxes=(sum(row[2] for row in everyone), sum(row[3] for row in everyone)),
     )
+
+
+def _observe(
+    backbone: Backbone,
+    batch: Batch,
+    sites: frozenset[Site],
+    *,
+    measures: Sequence[Measure],
+    ledger: Ledger,
+) -> float:
+    """One forward pass that every measure observes; the seconds inside the model.
+
+    The trace is gone on return: two of them never take memory at once.
+    """
+    before = time.perf_counter()
+    trace = backbone.trace(backbone.normalise(batch.pixels), sites)
+    seconds = time.perf_counter() - before
+    if not torch.isfinite(trace.image).all():
+        raise ValueError(
+            f"{backbone.facts.name} returned values that are not finite for {batch.names[0]}"
+            " or its batch; are its weights sound, and is its dtype wide enough?"
+        )
+    for each in measures:
+        ledger.add(each.name, each.observe(trace, batch), batch.indices)
+    ledger.indices.extend(batch.indices)
+    return seconds

@@ -12,6 +12,7 @@ LAYERS = [
     {"backbones"},
     {"fixes", "data"},
     {"ledger"},
+    {"batches"},
     {"measure"},
     {"measures", "probes"},
     {"benchmarks"},

@@ -70,9 +70,17 @@ def backbone():
 @pytest.mark.parametrize("batch_size", [None, 1, 2])
 def test_every_readable_picture_is_measured_once_in_order(backbone, workers, batch_size):
     view = View((1, 1), fit="native", multiple=(16, 16))
+    finished = []
     found = measure(
-        backbone, Grey(), [Counting()], view=view, workers=workers, batch_size=batch_size
+        backbone,
+        Grey(),
+        [Counting()],
+        view=view,
+        workers=workers,
+        batch_size=batch_size,
+        progress=finished.append,
     )
+    assert sum(finished) == len(Grey()), "the bar never reaches its end"
     seen = found.seen["counting"]
     assert seen.stack("brightness").tolist() == [0, 20, 30, 40, 50]
     assert seen.sums["count"] == 5

@@ -12,7 +12,7 @@ from unlazy.backbones.base import Backbone
 from unlazy.data.sample import Unreadable
 from unlazy.geometry import View
 from unlazy.ledger import Measure, estimates
-from unlazy.measure import Measured, measure
+from unlazy.measure import Measured, check_view, measure
 from unlazy.measures.attention import Attention
 from unlazy.measures.blocks import BlockNorms
 from unlazy.measures.neighbours import Neighbours
@@ -106,6 +106,19 @@ def high_size(facts: Facts) -> tuple[int, int]:
     return HIGH_RESOLUTION // rows * rows, HIGH_RESOLUTION // columns * columns
 
 
+def high_view(view: View, facts: Facts) -> View:
+    """The same look at about 800 pixels.
+
+    Native sizes are squashed to it: a second look at them would show nothing new.
+    """
+    size = high_size(facts)
+    if view.fit == "native":
+        return dataclasses.replace(view, fit="squash", size=size, longest=None)
+    larger = min(size) / min(view.size)
+    resize = None if view.resize is None else round(view.resize * larger)
+    return dataclasses.replace(view, size=size, resize=resize)
+
+
 def investigate(
     backbone: Backbone,
     dataset: Any,
@@ -134,20 +147,20 @@ def investigate(
         progress: called with numbers of finished pictures.
 
     Raises:
-        ValueError: no picture could be used.
+        ValueError: no picture could be used, or the model cannot take the view.
     """
     if shown < 1:
         raise ValueError(f"shown is {shown}; a page shows at least one picture")
+    check_view(backbone, view)  # before the work, not after it
     if high_resolution:
-        backbone.check_size(*high_size(backbone.facts))  # before the work, not after it
+        check_view(backbone, high_view(view, backbone.facts))
     chosen = readable(dataset, spread(dataset, shown))
     run = _Run(backbone, source, view, batch_size, workers, seed)
     low = run.findings(dataset, standard_measures(backbone.facts, chosen), chosen, progress)
     if not high_resolution:
         return low
     some = [dataset[index] for index in low.shown]
-    view = dataclasses.replace(view, size=high_size(backbone.facts))
-    again = dataclasses.replace(run, view=view)
+    again = dataclasses.replace(run, view=high_view(view, backbone.facts))
     everything = frozenset(range(len(some)))
     high = again.findings(some, high_measures(backbone.facts, everything), everything, None)
     return dataclasses.replace(low, high=high)
