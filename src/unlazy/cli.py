@@ -8,13 +8,12 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from unlazy.console import Stopped, complain, progress, stoppable, tell
+from unlazy.console import Stopped, complain, leave, progress, stoppable, tell
 from unlazy.inputs import (
     Mistake,
     Options,
@@ -46,8 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             app(arguments, print_error=False, exit_on_error=False)
         except Stopped as stop:
-            complain(stop)
-            sys.exit(stop.status)
+            leave(stop)
         except (CycloptsError, Mistake, ValueError, OSError, ImportError) as problem:
             complain(problem)
             sys.exit(1)
@@ -192,11 +190,13 @@ def _measure_and_write(
     """
     from unlazy import distributed
     from unlazy.report.run import default_workers, investigate
-    from unlazy.report.write import claimed, write_report
+    from unlazy.report.write import claim, write_report
 
     dataset = dataset_of(images, options.data)
     findings = []
-    with distributed.started(), claimed(output) if distributed.on_main() else nullcontext():
+    with distributed.started():
+        if distributed.on_main():
+            claim(output)
         backbones = [backbone_of(model, weights, options.size) for model in models]
         labels = labels_of(models, backbones)
         for model, label in zip(models, labels, strict=True):

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+PATIENCE = 1.0  # seconds
+_heard = threading.Event()
 
 
 class Stopped(KeyboardInterrupt):
@@ -26,24 +34,76 @@ class Stopped(KeyboardInterrupt):
 def stoppable() -> Iterator[None]:
     """SIGINT and SIGTERM raise Stopped once, so that what is open is closed; a second one kills.
 
+    Python hears a signal only between two operations, and one may take minutes: where that takes
+    longer than ``PATIENCE``, a second thread ends the process and its decoders.
     A signal that is ignored, as in a shell's background jobs, stays ignored.
     """
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
+    _teach_children()
+    _heard.clear()
+    before = {number: signal.getsignal(number) for number in STOPS}
+    with _bells() as bells:
+        threading.Thread(target=_watch, args=(bells,), daemon=True).start()
+        for number in STOPS:
+            if before[number] != signal.SIG_IGN:
+                signal.signal(number, _stop)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-    def stop(number: int, frame: object) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_DFL)
-        raise Stopped(number)
 
-    for number in numbers:
-        if before[number] != signal.SIG_IGN:
-            signal.signal(number, stop)
+def _stop(number: int, frame: object) -> None:
+    _heard.set()
+    for each in STOPS:
+        signal.signal(each, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # torch's raises where a decoder ends first
+    raise Stopped(number)
+
+
+@cache
+def _teach_children() -> None:
+    """Forked decoders leave Ctrl-C to their parent and do not ring its bells; said once."""
+
+    def forked() -> None:
+        if signal.getsignal(signal.SIGINT) is _stop:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    os.register_at_fork(after_in_child=forked)
+
+
+def leave(stop: Stopped) -> NoReturn:
+    """Say why, and end without Python's own goodbye to all libraries, which takes seconds."""
+    complain(stop)
+    for decoder in multiprocessing.active_children():
+        decoder.kill()
+    with suppress(OSError):
+        sys.stdout.flush()
+    os._exit(stop.status)
+
+
+@contextmanager
+def _bells() -> Iterator[int]:
+    """A file that gives the number of each signal at once, and 0 in the end."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     try:
-        yield
+        yield reading
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        os.write(writing, bytes(1))
+        os.close(writing)
+
+
+def _watch(bells: int) -> None:
+    """End the process at a signal that the main thread does not hear."""
+    with open(bells, "rb", buffering=0) as file:
+        while number := file.read(1)[0]:
+            if number in STOPS and not _heard.wait(PATIENCE):
+                leave(Stopped(number))
 
 
 @contextmanager

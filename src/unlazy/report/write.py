@@ -20,28 +20,21 @@ PART = ".unlazy-part-"
 """Begins the name of the folder in which a report is written before it is moved into place."""
 
 
-@contextmanager
-def claimed(out: Path) -> Iterator[None]:
-    """Make the output folder and prove that it can be written, before any work.
+def claim(out: Path) -> None:
+    """Prove that the output folder can be made and written, before any work.
 
-    What a killed run left half-written is removed. If the work fails, so are the folders made here.
+    What a killed run left half-written is removed.
 
     Raises:
-        OSError: it cannot be written; the message says which folder.
+        OSError: it cannot; the message says which folder.
     """
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        with _naming(out):
-            out.mkdir(parents=True, exist_ok=True)
-            _remove_leftovers(out)
-            with tempfile.TemporaryFile(dir=out) as probe:
-                probe.write(b"unlazy")
-        yield
-    except BaseException:
-        for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        raise
+    with _naming(out), _folder(out):
+        for part in out.glob(f"{PART}*"):
+            with suppress(FileNotFoundError), _held(part) as alone:
+                if alone:  # else a run is writing it at this moment
+                    shutil.rmtree(part)
+        with tempfile.TemporaryFile(dir=out) as probe:
+            probe.write(b"unlazy")
 
 
 def write_report(findings: Sequence[Findings], out: Path) -> Path:
@@ -54,7 +47,12 @@ def write_report(findings: Sequence[Findings], out: Path) -> Path:
     Raises:
         OSError: no room or no permission; what was in the folder before stays as it was.
     """
-    with _naming(out), tempfile.TemporaryDirectory(dir=out, prefix=PART) as name, _held(name):
+    with (
+        _naming(out),
+        _folder(out),
+        tempfile.TemporaryDirectory(dir=out, prefix=PART) as name,
+        _held(name),
+    ):
         part = Path(name)
         write_page(findings, part)
         for found, suffix in zip(findings, _suffixes(findings), strict=True):
@@ -93,6 +91,19 @@ def _naming(out: Path) -> Iterator[None]:
 
 
 @contextmanager
+def _folder(out: Path) -> Iterator[None]:
+    """Make a folder; what is made here and empty in the end goes again."""
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+@contextmanager
 def _held(folder: str | Path) -> Iterator[bool]:
     """Lock a folder until this process ends, however it ends; whether that worked.
 
@@ -108,14 +119,6 @@ def _held(folder: str | Path) -> Iterator[bool]:
         yield locked
     finally:
         os.close(opened)
-
-
-def _remove_leftovers(out: Path) -> None:
-    """Remove what killed runs left; what a run is writing at this moment is locked, and stays."""
-    for part in out.glob(f"{PART}*"):
-        with suppress(FileNotFoundError), _held(part) as alone:
-            if alone:
-                shutil.rmtree(part)
 
 
 def slug(label: str) -> str:

@@ -1,0 +1,155 @@
+"""Real processes: how the command ends when it is stopped, killed or out of room."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SECONDS = 20  # a stop takes under one on an idle machine; the work below never ends by itself
+MODELS = """
+import os, signal, time
+from pathlib import Path
+import timm, torch
+from unlazy.backbones.timm import TimmViT
+
+class Endless(TimmViT):
+    def encode(self, images):
+        Path("started").touch()
+        while True:
+            self.step(images)
+
+class Loop(Endless):
+    def step(self, images):
+        self.model(images)
+
+class OneLongOperation(Endless):
+    def step(self, images):
+        torch.linalg.svd(torch.randn(8000, 8000))
+
+def build(kind):
+    torch.manual_seed(0)
+    model = timm.create_model("test_vit", dynamic_img_size=True)
+    return kind(model, name="test_vit", weights="random")
+
+def loop(): return build(Loop)
+def long(): return build(OneLongOperation)
+
+def killed():
+    import unlazy.report.write as write
+    write.write_maps = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    return build(TimmViT)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "models.py").write_text(MODELS)
+    (tmp_path / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(40):  # more than decoders read ahead, so that they are busy or waiting
+        pixels = rng.integers(0, 255, (70, 90, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{index}.png")
+    return tmp_path
+
+
+def report(folder, model, *more, prefix=("-m", "unlazy"), **options):
+    arguments = ["report", model, "photos", "-o", "new/out", "--size", "64", *more]
+    return subprocess.Popen(
+        [sys.executable, *prefix, *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def members(session: int) -> list[int]:
+    """Living processes of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "send", "model"),
+    [
+        (signal.SIGINT, "interrupted", os.killpg, "loop"),  # what a terminal does at Ctrl-C
+        (signal.SIGINT, "interrupted", os.kill, "long"),
+        (signal.SIGTERM, "terminated", os.killpg, "long"),
+        (signal.SIGTERM, "terminated", os.kill, "loop"),
+    ],
+)
+def test_a_signal_in_a_forward_pass_ends_everything(folder, number, word, send, model):
+    more = ("--workers", "2", "--batch-size", "2")
+    with report(folder, f"models.py:{model}", *more) as process:
+        while not (folder / "started").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        assert len(members(process.pid)) == 3
+        send(process.pid, number)
+        _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 128 + number
+    assert err.rstrip().endswith(f"unlazy: {word}")
+    assert "Traceback" not in err
+    assert "race condition" not in err
+    assert not (folder / "new").exists()
+    assert not members(process.pid)
+
+
+def test_what_a_killed_run_left_goes_at_the_next(folder):
+    with report(folder, "models.py:killed") as process:
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    out = folder / "new" / "out"
+    assert [path.name[:13] for path in out.iterdir()] == [".unlazy-part-"]
+    with report(folder, "timm:test_vit", "--random") as process:
+        _, err = process.communicate()
+    assert process.returncode == 0, err
+    assert sorted(path.name for path in out.iterdir()) == ["index.html", "maps", "record.json"]
+
+
+def test_no_room_for_the_page_names_the_folder_and_leaves_nothing(folder):
+    def little_room():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    more = ("--random", "--shown", "1")
+    with report(folder, "timm:test_vit", *more, preexec_fn=little_room) as process:
+        _, err = process.communicate()
+    assert process.returncode == 1
+    assert "unlazy: cannot write to new/out: File too large" in err
+    assert "Traceback" not in err
+    assert not (folder / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "message"),
+    [
+        ("timm:test_vitt", (), "unlazy: timm has no model 'test_vitt'; did you mean"),
+        ("timm:test_vit", ("--bogus", "1"), "unlazy: Unknown option: --bogus"),
+        ("timm:test_vit", ("--random", "--shown", "0"), "unlazy: shown is 0; a page shows"),
+    ],
+)
+def test_of_several_ranks_one_tells_of_a_mistake(folder, model, more, message):
+    ranks = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "unlazy")
+    with report(folder, model, *more, prefix=ranks) as process:
+        _, err = process.communicate()
+    assert process.returncode != 0
+    assert err.count("unlazy: ") == 1, err
+    assert message in err
+    assert not (folder / "new").exists()
