@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from unlazy import distributed
@@ -207,10 +208,11 @@ class _Run:
     def record(self, measures: Sequence[Measure], measured: Measured) -> Record:
         """Numbers, parameters and circumstances of one pass."""
         facts = self.backbone.facts
-        values = {
-            each.name: estimates(each, measured.seen[each.name], seed=self.seed)
-            for each in measures
-        }
+        with ThreadPoolExecutor(2) as pool:  # numpy works without the interpreter's lock
+            concluded = pool.map(
+                lambda each: estimates(each, measured.seen[each.name], seed=self.seed), measures
+            )
+            values = {each.name: found for each, found in zip(measures, concluded, strict=True)}
         shape = next(each for each in measures if isinstance(each, NormShape))
         found = shape.shape(measured.seen[shape.name])
         boxes, cropped = measured.boxes
