@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from unlazy.console import Stopped, complain, leave, progress, stoppable, tell
+from unlazy.console import Stopped, complain, leave, plain_warnings, progress, stoppable, tell
 from unlazy.inputs import (
     Mistake,
     Options,
@@ -41,6 +41,7 @@ Output = Annotated[Path, Parameter(name=["-o", "--output"], help="Folder for pag
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the ``unlazy`` command."""
+    plain_warnings()
     with stoppable():
         try:
             app(arguments, print_error=False, exit_on_error=False)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -143,6 +144,11 @@ def tell(findings: Sequence[Any], page: Path) -> None:
         for item in found.measured.skipped:
             print(f"skipped {item.name}: {item.reason}", file=sys.stderr)
     print(f"\npage: {page}")
+
+
+def plain_warnings() -> None:
+    """Warnings in one line, without the place in the source code."""
+    warnings.formatwarning = lambda message, *_, **__: f"unlazy: {message}\n"
 
 
 def complain(problem: BaseException) -> None:

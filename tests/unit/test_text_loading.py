@@ -197,6 +197,10 @@ def test_hub_files_that_do_not_fit_or_are_absent_are_named(tmp_path, monkeypatch
     with pytest.raises(ValueError, match="'bert' model"):
         hub.load(str(tmp_path), weights="random")
 
+    for name in (str(tmp_path / "absent"), "./absent", "some/folder/deep"):
+        with pytest.raises(FileNotFoundError, match="there is no folder"):
+            hub.load(name, weights="random")
+
     def fail(_: str) -> None:
         raise OSError("no route to host")
 

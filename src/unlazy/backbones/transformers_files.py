@@ -90,10 +90,11 @@ def read_config(name: str) -> Any:
     """The configuration of the vision tower, in float32.
 
     Raises:
-        FileNotFoundError: there is no config.json.
+        FileNotFoundError: there is no such folder, or no config.json.
         ValueError: a model type that is not read.
     """
     transformers = library()
+    _check_folder(name)
     try:
         with source(name):
             config = transformers.AutoConfig.from_pretrained(name)
@@ -108,6 +109,13 @@ def read_config(name: str) -> Any:
         raise ValueError(f"{name} is a {config.model_type!r} model; these are read: {readable}")
     config.dtype = "float32"
     return config
+
+
+def _check_folder(name: str) -> None:
+    """Refuse the path of a missing folder, which the hub would be asked for."""
+    is_path = name.startswith((".", "/", "~")) or name.count("/") > 1
+    if is_path and not Path(name).is_dir():
+        raise FileNotFoundError(f"there is no folder {name} (a hub's model is hf:ORG/NAME)")
 
 
 def model_class(config: Any) -> Any:

@@ -11,6 +11,7 @@ import argparse
 import logging
 import pickle
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,11 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):  # holds settings, runs nothing
+        with (
+            torch.serialization.safe_globals([argparse.Namespace]),  # holds settings, runs nothing
+            warnings.catch_warnings(),
+        ):
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # it is read or refused
             held = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadCheckpoint(_unpickling(path, str(error))) from error
