@@ -46,7 +46,10 @@ MEASURES = {
     "votes": "unlazy.measures.votes:Votes",
     "pca": "unlazy.measures.pca:PCA",
 }
-RECIPES = {"tiny_label": "unlazy.training.recipes:tiny_label"}
+RECIPES = {
+    name: f"unlazy.training.recipes:{name}"
+    for name in ("tiny_label", "tiny_label_lazystrike", "tiny_label_registers")
+}
 
 TABLES = {
     "backbones": BACKBONES,

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.training import label
 from unlazy.training.recipes import LabelRecipe
 
@@ -27,10 +28,8 @@ LOG_EVERY, SAVE_EVERY = 50, 250
 
 def build(recipe: LabelRecipe) -> nn.Module:
     """The model of a recipe, freshly initialised from the recipe's seed."""
-    from timm.models.vision_transformer import VisionTransformer
-
     torch.manual_seed(recipe.seed)
-    return VisionTransformer(**dataclasses.asdict(recipe.model))
+    return ViT(recipe.model)
 
 
 def learning_rate(recipe: LabelRecipe, step: int, steps: int) -> float:
@@ -112,8 +111,6 @@ def load(out: Path) -> nn.Module:
 
 
 def _config(fields: dict):
-    from unlazy.training.recipes import ViTConfig
-
     return ViTConfig(**fields)
 
 

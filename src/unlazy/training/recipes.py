@@ -7,17 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True)
-class ViTConfig:
-    """Constructor arguments of ``timm.models.vision_transformer.VisionTransformer``."""
-
-    img_size: int = 64
-    patch_size: int = 8
-    embed_dim: int = 128
-    depth: int = 6
-    num_heads: int = 4
-    num_classes: int = 200
+from unlazy.backbones.vit import ViTConfig
 
 
 @dataclass(frozen=True)
@@ -55,3 +45,23 @@ def tiny_label() -> LabelRecipe:
     Command: ``unlazy train tiny_label --data tiny-imagenet-200``
     """
     return LabelRecipe(name="tiny_label")
+
+
+def tiny_label_lazystrike() -> LabelRecipe:
+    """``tiny_label`` with LazyStrike pooling, one patch a channel, as the public code trains it.
+
+    Data, cost: as ``tiny_label``.
+    Expected: the card beside the bundled weights (``unlazy/bundled/tiny-label-lazystrike.json``).
+    Command: ``unlazy train tiny_label_lazystrike --data tiny-imagenet-200``
+    """
+    return LabelRecipe(name="tiny_label_lazystrike", model=ViTConfig(pool="lazy_strike", keep=1))
+
+
+def tiny_label_registers() -> LabelRecipe:
+    """``tiny_label`` with four registers.
+
+    Data, cost: as ``tiny_label``.
+    Expected: the card beside the bundled weights (``unlazy/bundled/tiny-label-registers.json``).
+    Command: ``unlazy train tiny_label_registers --data tiny-imagenet-200``
+    """
+    return LabelRecipe(name="tiny_label_registers", model=ViTConfig(registers=4))

@@ -1,0 +1,94 @@
+"""The ViT that is trained here, as a Backbone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unlazy.backbones.base import Call
+from unlazy.backbones.plain import PlainViT, Projections
+from unlazy.backbones.vit import ViT
+from unlazy.tokens import EMBED, FINAL, SHARED, STREAMS, Facts, Site, Tokens
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class TrainedViT(PlainViT):
+    """A ``ViT`` with its own pool: the image vector is what its supervision saw."""
+
+    def __init__(self, model: ViT, *, name: str, weights: str, supervision: str = "label") -> None:
+        config = model.config
+        patch, size = (config.patch_size,) * 2, (config.img_size,) * 2
+        facts = Facts(
+            name=name,
+            family="unlazy ViT",
+            dim=config.embed_dim,
+            depth=config.depth,
+            heads=config.num_heads,
+            patch=patch,
+            multiple=patch,
+            mean=MEAN,
+            std=STD,
+            size=size,
+            supervision=supervision,
+            has_cls=config.class_token,
+            num_registers=config.registers,
+            weights=weights,
+            position="learned, resized by bicubic with antialias",
+            activation="GELU",
+            streams=frozenset(STREAMS),
+            interpolation="bicubic",
+            any_size=True,
+        )
+        super().__init__(model, facts)
+
+    def locate(self, site: Site) -> nn.Module:
+        model: Any = self.model
+        if site == EMBED:
+            return model.patch_embed
+        if site in (FINAL, SHARED):
+            return model.norm
+        layer = model.blocks[site.layer]
+        return {"block": layer, "neurons": layer.mlp.fc2}.get(site.stream, layer.attn.qkv)
+
+    def read(self, site: Site, call: Call) -> Tokens:
+        if site == EMBED:
+            return Tokens(call.output, self.grid(call.size), None, call.output[:, :0])
+        if site.stream == "neurons":
+            return self.split(call.args[0], call)
+        if site == SHARED:
+            return self.split(self._shared(call.output), call)
+        if site == FINAL or site.stream == "block":
+            return self.split(call.output, call)
+        return self.read_attention(site, call)
+
+    def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:
+        model: Any = self.model
+        return model.pooled(model.forward_features(images))
+
+    def projections(self, call: Call) -> Projections:
+        attn = self._owner(call.module)
+        return Projections(*attn.heads(call.output), attn.scale)
+
+    def attention_module(self, layer: int) -> nn.Module:
+        model: Any = self.model
+        return model.blocks[layer].attn
+
+    def rebuild(self, layer: int, call: Call) -> Tensor:
+        attn: Any = call.module
+        inner = Call(attn.qkv, (call.args[0],), {}, attn.qkv(call.args[0]), call.size)
+        return attn.proj(self.mix(self.projections(inner)))
+
+    def _owner(self, qkv: nn.Module) -> Any:
+        model: Any = self.model
+        return next(block.attn for block in model.blocks if block.attn.qkv is qkv)
+
+    def _shared(self, tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        """Each token in the space of the image vector: pools with weights see it alone."""
+        model: Any = self.model
+        if model.pool is None or not any(True for _ in model.pool.parameters()):
+            return tokens
+        batch, length, dim = tokens.shape
+        return model.pool(tokens.reshape(batch * length, 1, dim)).reshape(batch, length, dim)
