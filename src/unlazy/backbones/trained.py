@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from unlazy.backbones.base import Call
 from unlazy.backbones.plain import PlainViT, Projections
 from unlazy.backbones.vit import ViT
+from unlazy.backbones.vit_files import MEAN, STD
 from unlazy.tokens import EMBED, FINAL, SHARED, STREAMS, Facts, Site, Tokens
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class TrainedViT(PlainViT):
@@ -66,11 +65,15 @@ class TrainedViT(PlainViT):
 
     def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:
         model: Any = self.model
-        return model.pooled(model.forward_features(images))
+        vector = model.pooled(model.forward_features(images))
+        return model.head(vector) if self._projects else vector
 
     def projections(self, call: Call) -> Projections:
-        attn = self._owner(call.module)
-        return Projections(*attn.heads(call.output), attn.scale)
+        model: Any = self.model
+        block = next(each for each in model.blocks if each.attn.qkv is call.module)
+        q, k, v = block.attn.heads(call.output)
+        mask = model.window_mask(self.grid(call.size)) if block.windowed else None
+        return Projections(q, k, v, block.attn.scale, mask)
 
     def attention_module(self, layer: int) -> nn.Module:
         model: Any = self.model
@@ -81,14 +84,16 @@ class TrainedViT(PlainViT):
         inner = Call(attn.qkv, (call.args[0],), {}, attn.qkv(call.args[0]), call.size)
         return attn.proj(self.mix(self.projections(inner)))
 
-    def _owner(self, qkv: nn.Module) -> Any:
+    @property
+    def _projects(self) -> bool:
+        """Whether the head is the projection into the space of texts, not a classifier."""
         model: Any = self.model
-        return next(block.attn for block in model.blocks if block.attn.qkv is qkv)
+        return self.facts.supervision == "text" and model.config.num_classes > 0
 
-    def _shared(self, tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+    def _shared(self, tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "B T E"]:
         """Each token in the space of the image vector: pools with weights see it alone."""
         model: Any = self.model
-        if model.pool is None or not any(True for _ in model.pool.parameters()):
-            return tokens
-        batch, length, dim = tokens.shape
-        return model.pool(tokens.reshape(batch * length, 1, dim)).reshape(batch, length, dim)
+        if model.pool is not None and any(True for _ in model.pool.parameters()):
+            alone = model.pool(tokens.flatten(0, 1)[:, None])
+            tokens = alone.unflatten(0, tokens.shape[:2])
+        return model.head(tokens) if self._projects else tokens

@@ -1,6 +1,7 @@
 """The ViT that is trained here: readable from top to bottom, with timm's parameter names.
 
-``trained`` reads it as a Backbone; ``vit_timm`` moves weights from and to timm.
+``vit_config`` holds its settings, ``vit_files`` its files on disk and on the Hub; ``trained``
+reads it as a Backbone; ``vit_timm`` moves weights from and to timm.
 
 Positions are added to CLS and patches; registers come after that, between CLS and patches, have
 no position and are discarded at the output (Darcet et al., *Vision Transformers Need Registers*).
@@ -8,77 +9,16 @@ no position and are discarded at the output (Darcet et al., *Vision Transformers
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from unlazy.pooling import Kernel, PoolName, Reading, build_pool, kept
+from unlazy.backbones.vit_config import ViTConfig
+from unlazy.backbones.vit_files import HubFiles
+from unlazy.pooling import build_pool
 
-
-@dataclass(frozen=True)
-class ViTConfig:
-    """Everything that fixes the architecture.
-
-    Attributes:
-        img_size: side of the square training images, pixels; other sizes resize the positions.
-        class_token: False leaves patches alone (with a pool other than ``cls``): with windows in
-            all blocks, nothing then passes from one window to another.
-        registers: extra learned tokens without position.
-        pool: what becomes the image vector, after the last norm.
-        keep, reading, kernel, shuffle: of LazyStrike, see ``unlazy.pooling``.
-        windows: blocks (from 0) whose patches attend to their own window, and to CLS and
-            registers, alone; CLS and registers attend to everything, so through them
-            information leaks between windows.
-        window: side of a window in patches; windows at the border may be smaller.
-        drop_path: probability of dropping the last block's branches, rising linearly from 0.
-        layer_scale: initial scale of each branch, or None for no layer scale.
-    """
-
-    img_size: int = 64
-    patch_size: int = 8
-    embed_dim: int = 128
-    depth: int = 6
-    num_heads: int = 4
-    num_classes: int = 200
-    class_token: bool = True
-    registers: int = 0
-    pool: PoolName = "cls"
-    keep: float = 0.5
-    reading: Reading = "released"
-    kernel: Kernel = "released"
-    shuffle: int | None = None
-    windows: tuple[int, ...] = ()
-    window: int = 4
-    drop_path: float = 0.0
-    layer_scale: float | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "windows", tuple(self.windows))
-        if self.img_size % self.patch_size:
-            raise ValueError(
-                f"img_size {self.img_size} is no multiple of patch_size {self.patch_size}"
-            )
-        if self.embed_dim % self.num_heads:
-            raise ValueError(
-                f"embed_dim {self.embed_dim} does not split into {self.num_heads} heads"
-            )
-        if self.pool == "cls" and not self.class_token:
-            raise ValueError(
-                "pool cls needs the class token; set class_token or choose another pool"
-            )
-        outside = [layer for layer in self.windows if not 0 <= layer < self.depth]
-        if outside:
-            raise ValueError(f"windows name blocks {outside}; there are 0 to {self.depth - 1}")
-        if self.pool == "lazy_strike":
-            kept(self.keep, self.side**2)
-
-    @property
-    def side(self) -> int:
-        """Patches along one side of a training image."""
-        return self.img_size // self.patch_size
+__all__ = ["ViT", "ViTConfig"]
 
 
 class PatchEmbed(nn.Module):
@@ -89,7 +29,15 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(3, dim, kernel_size=patch, stride=patch)
 
     def forward(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B N D"]:
-        """Embed."""
+        """Embed.
+
+        Raises:
+            ValueError: a side is no multiple of the patch.
+        """
+        height, width = images.shape[-2:]
+        patch = self.proj.stride[0]
+        if height % patch or width % patch:
+            raise ValueError(f"images of {height}x{width} px do not split into patches of {patch}")
         return self.proj(images).flatten(2).transpose(1, 2)
 
 
@@ -187,7 +135,7 @@ def window_mask(
     return F.pad(same, (prefix, 0, prefix, 0), value=True)
 
 
-class ViT(nn.Module):
+class ViT(HubFiles, nn.Module):
     """Plain ViT: patches, positions, blocks, last norm, pool, head."""
 
     def __init__(self, config: ViTConfig) -> None:
@@ -252,14 +200,15 @@ class ViT(nn.Module):
         if self.reg_token is not None:
             registers = self.reg_token.expand(len(x), -1, -1)
             x = torch.cat([x[:, :start], registers, x[:, start:]], dim=1)
-        mask = None
-        if self.config.windows:
-            mask = window_mask(
-                grid, self.config.window, prefix=self.num_prefix_tokens, device=x.device
-            )
+        mask = self.window_mask(grid) if self.config.windows else None
         for layer in self.blocks:
             x = layer(x, mask)
         return self.norm(x)
+
+    def window_mask(self, grid: tuple[int, int]) -> Bool[Tensor, "T T"]:
+        """Who may look at whom in the windowed blocks, for images of ``grid`` patches."""
+        prefix, device = self.num_prefix_tokens, self.pos_embed.device
+        return window_mask(grid, self.config.window, prefix=prefix, device=device)
 
     def pooled(self, tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "B D"]:
         """The image vector."""

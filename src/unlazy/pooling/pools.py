@@ -88,7 +88,9 @@ def build_pool(
         name: which pool.
         dim: width of the tokens.
         heads: of ``attention``.
-        keep, reading, kernel: of ``lazy_strike``.
+        keep: of ``lazy_strike``: patches a channel, a count (int) or a share (float).
+        reading: of ``lazy_strike``.
+        kernel: of ``lazy_strike``.
         shuffle: seed of a fixed permutation of the channels under which the filter of
             ``lazy_strike`` sees them (a control), or None for their own order.
 
