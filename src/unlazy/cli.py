@@ -13,7 +13,17 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from unlazy.console import complain, progress, tell
-from unlazy.inputs import Mistake, Options, Weights, backbone_of, dataset_of, device_of, view_of
+from unlazy.inputs import (
+    Mistake,
+    Options,
+    Weights,
+    backbone_of,
+    backbones_of,
+    calibrated,
+    dataset_of,
+    device_of,
+    view_of,
+)
 
 app = App(
     name="unlazy",
@@ -49,15 +59,22 @@ def report(
     high_resolution: Annotated[
         bool, Parameter(negative="", help="Look at the shown pictures again at 800 px.")
     ] = False,
+    fix: Annotated[
+        str | None,
+        Parameter(help="Also show MODEL under a fix: its name, or a saved one's folder."),
+    ] = None,
     weights: Weights = Weights(),
     options: Options = Options(),
 ) -> None:
     """Measure MODEL on IMAGES: one HTML page, a JSON Record and PNG maps in OUTPUT.
 
     MODEL is bundled:NAME, timm:NAME, open_clip:ARCH/TAG, torchvision:NAME, hf:ORG/NAME or
-    file:RUN; see `unlazy list models`.
+    file:RUN or fixed:FOLDER; see `unlazy list models`. A fix that is
+    named is calibrated on IMAGES.
     """
-    _measure_and_write([model], images, output, weights, options, high_resolution=high_resolution)
+    _measure_and_write(
+        [model], images, output, weights, options, high_resolution=high_resolution, fix=fix
+    )
 
 
 @app.command
@@ -90,6 +107,48 @@ def compare(
 
 
 @app.command
+def fix(
+    name: str,
+    model: str,
+    images: Images,
+    /,
+    *,
+    output: Output = Path("runs/fix"),
+    settings: Annotated[
+        list[str], Parameter(name="--set", help="KEY=VALUE of the fix, for example neurons=50.")
+    ] = [],  # noqa: B006
+    weights: Weights = Weights(),
+    options: Options = Options(),
+) -> None:
+    """Calibrate the fix NAME for MODEL on IMAGES; fixed:OUTPUT is then the fixed model.
+
+    A few hundred images are enough. See `unlazy list fixes`.
+    """
+    from unlazy import distributed
+    from unlazy.fixes.files import Made
+    from unlazy.fixes.settings import with_settings
+    from unlazy.report.calibration import write_fix
+    from unlazy.report.write import claim
+
+    chosen = with_settings(name, settings)
+    dataset = dataset_of(images, options.data)
+    with distributed.started():
+        if distributed.on_main():
+            claim(output)
+        backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
+        found, record = calibrated(chosen, backbone, dataset, images, options, progress)
+        if distributed.on_main():
+            origin = weights.checkpoint or ("random" if weights.random else "pretrained")
+            made = Made(model, str(origin), backbone.fingerprint(), options.size)
+            write_fix(found, record, made, output)
+            for sentence in record.verdict:
+                print(f"- {sentence}")
+            for item in record.skipped:
+                print(f"skipped {item['name']}: {item['reason']}", file=sys.stderr)
+            print(f"\nfixed model: fixed:{output}")
+
+
+@app.command
 def doctor(model: str, /, *, weights: Weights = Weights(), size: int | None = None) -> None:
     """Prove that MODEL is read correctly on this machine, and print what was checked."""
     from rich.console import Console
@@ -116,7 +175,7 @@ def doctor(model: str, /, *, weights: Weights = Weights(), size: int | None = No
 
 @app.command(name="list")
 def list_names(
-    kind: Literal["models", "data", "measures", "recipes"], pattern: str = "", /
+    kind: Literal["models", "data", "measures", "fixes", "recipes"], pattern: str = "", /
 ) -> None:
     """List what there is; PATTERN keeps the names that contain it."""
     from unlazy.catalog import find, table
@@ -171,8 +230,12 @@ def _measure_and_write(
     options: Options,
     *,
     high_resolution: bool = False,
+    fix: str | None = None,
 ) -> None:
-    """Measure each model on the same pictures, then write page, Records and maps."""
+    """Measure each model on the same pictures, then write page, Records and maps.
+
+    With ``fix``, each model is followed by itself under that fix.
+    """
     from unlazy import distributed
     from unlazy.report.run import default_workers, investigate
     from unlazy.report.write import claim, write_report
@@ -182,11 +245,9 @@ def _measure_and_write(
     with distributed.started():
         if distributed.on_main():
             claim(output)
-        for model in models:
-            backbone = backbone_of(model, weights, options.size)
-            backbone = backbone.to(device_of(options.device))
+        for backbone in backbones_of(models, dataset, images, weights, options, fix, progress):
             mine = len(distributed.shard(len(dataset)))
-            with progress(model) as (bar, task):
+            with progress(backbone.facts.name) as (bar, task):
                 bar.update(task, total=mine)
                 findings.append(
                     investigate(

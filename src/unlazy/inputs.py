@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+Progress = Callable[[str], AbstractContextManager[tuple[Any, Any]]]
+"""A progress bar and its task, for a description."""
 
 
 class Mistake(Exception):
@@ -104,3 +109,57 @@ def device_of(name: str | None) -> str:
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name
+
+
+def backbones_of(
+    models: list[str],
+    dataset: Any,
+    images: list[str],
+    weights: Weights,
+    options: Options,
+    fix: str | None,
+    progress: Progress,
+) -> Iterator[Any]:
+    """Each model, one in memory at a time; after it the same model under ``fix``."""
+    from unlazy.fixes.files import FIX, apply_saved
+    from unlazy.fixes.settings import with_settings
+
+    for model in models:
+        backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
+        if fix is None:
+            yield backbone
+        elif (Path(fix) / FIX).is_file():
+            fixed = apply_saved(Path(fix), backbone)  # refused before any work
+            yield backbone
+            yield fixed
+        else:
+            found, _ = calibrated(
+                with_settings(fix, []), backbone, dataset, images, options, progress
+            )
+            yield backbone
+            yield found.apply(backbone)
+
+
+def calibrated(
+    fix: Any,
+    backbone: Any,
+    dataset: Any,
+    images: list[str],
+    options: Options,
+    progress: Progress,
+) -> tuple[Any, Any]:
+    """A fix calibrated on pictures, with its Record."""
+    from unlazy.report.calibration import calibrate
+    from unlazy.report.run import default_workers
+
+    with progress(f"calibrating {fix.name}") as (bar, task):
+        return calibrate(
+            fix,
+            backbone,
+            dataset,
+            source=" ".join(images),
+            view=view_of(backbone, options),
+            batch_size=options.batch_size,
+            workers=default_workers() if options.workers is None else options.workers,
+            progress=lambda done: bar.update(task, advance=done),
+        )
