@@ -19,7 +19,7 @@ class TrainedViT(PlainViT):
 
     def __init__(self, model: ViT, *, name: str, weights: str, supervision: str = "label") -> None:
         config = model.config
-        patch, size = (config.patch_size,) * 2, (config.img_size,) * 2
+        patch = config.patch_size, config.patch_size
         facts = Facts(
             name=name,
             family="unlazy ViT",
@@ -30,7 +30,7 @@ class TrainedViT(PlainViT):
             multiple=patch,
             mean=MEAN,
             std=STD,
-            size=size,
+            size=(config.img_size, config.img_size),
             supervision=supervision,
             has_cls=config.class_token,
             num_registers=config.registers,

@@ -47,7 +47,7 @@ class ViTConfig:
     class_token: bool = True
     registers: int = 0
     pool: PoolName = "cls"
-    keep: float = 0.5
+    keep: float | int = 0.5
     reading: Reading = "released"
     kernel: Kernel = "released"
     shuffle: int | None = None

@@ -197,6 +197,8 @@ def _widened(tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
 class LazyStrike(nn.Module):
     """``lazy_strike`` as a module without parameters."""
 
+    reading: Reading
+    kernel: Kernel
     order: Tensor | None
 
     def __init__(
