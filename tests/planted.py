@@ -27,7 +27,7 @@ def plant(
     size: float = 40.0,
     seed: int = 0,
 ) -> Backbone:
-    """Make a neuron fire at about ``share`` of the patches of ``images`` and write a huge direction.
+    """Make a neuron fire at about ``share`` of the patches of ``images`` and write huge norms.
 
     It fires where the token's content lies furthest along a random direction; its output is
     ``size`` times the median norm of the patches there.

@@ -1,4 +1,4 @@
-"""What every fix promises: a batch is its images, the original stays, the model is read as before."""
+"""What every fix promises: a batch is its images, the original stays, sites are read as before."""
 
 import functools
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import timm
 import torch
-from planted import LAYER, NEURON, Pictures, photos, plant
 
+from planted import LAYER, NEURON, Pictures, photos, plant
 from unlazy.backbones import timm_load
 from unlazy.backbones.doctor import examine
 from unlazy.backbones.trained import TrainedViT
@@ -226,7 +226,7 @@ def test_two_tokens_get_the_same_activation():
 
 @torch.no_grad()
 def test_activations_move_from_patches_to_the_token_and_cls_keeps_its_own(family):
-    made, backbone = fixed(family, "test-time-registers")
+    _, backbone = fixed(family, "test-time-registers")
     site = neurons(LAYER)
     images = backbone.normalise(PHOTOS[:4])
     token_alone = TestTimeRegisters(registers=1).apply(model(family))
@@ -246,7 +246,8 @@ def test_the_planted_neuron_is_found(family):
     assert [(each.layer, each.index) for each in made.chosen] == [(LAYER, NEURON)]
     assert made.chosen[0].score > 10 * made.chosen[0].elsewhere
     assert made.outliers.jump_at == LAYER
-    assert made.outliers.rule == "boundary"
+    # planted norms of the open_clip tower spread without a gap: a tail, no second mode
+    assert made.outliers.rule == ("p98" if family == "open_clip" else "boundary")
     assert 0.01 < made.outliers.share < 0.06
     assert made.outliers.images + made.outliers.images_without == len(PHOTOS)
 
@@ -294,5 +295,5 @@ def test_scores_equal_a_loop_over_images():
 def test_a_model_without_outliers_is_refused_in_plain_words():
     backbone = bare("timm")
     for fix in (TestTimeRegisters(), NormClipping(), NeighbourMedian()):
-        with pytest.raises(NothingToFix, match="no outlier patches to fix.*unimodal"):
+        with pytest.raises(NothingToFix, match=r"no outlier patches to fix.*unimodal"):
             calibrate(fix, backbone, Pictures(PHOTOS), source="", view=view(backbone))

@@ -26,7 +26,7 @@ from unlazy.fixes.base import Fixed, Look, plain
 from unlazy.fixes.outliers import Outliers, PatchNorms, outliers
 from unlazy.ledger import Batch, Observation, Seen, Sum
 from unlazy.tokens import FINAL, Site, Trace, block, norm_of
-from unlazy.tokens import neurons as hidden
+from unlazy.tokens import neurons as hidden_of
 
 PRE_NORMS = ("norm_pre", "ln_pre", "pre_layrnorm")  # before the first block: timm, open_clip, hub
 
@@ -66,7 +66,7 @@ class NeuronScores:
     @property
     def reads(self) -> frozenset[Site]:
         """Hidden activations of the first blocks, norms at the last."""
-        return frozenset({norm_of(block(-1)), *(hidden(layer) for layer in range(self.layers))})
+        return frozenset({norm_of(block(-1)), *(hidden_of(layer) for layer in range(self.layers))})
 
     def observe(self, trace: Trace, batch: Batch) -> Observation:
         """Sums (layers, neurons)."""
@@ -78,7 +78,7 @@ class NeuronScores:
         below = (~high).sum(1).double()[:, None].clamp(min=1)
         at, elsewhere = [], []
         for layer in range(self.layers):
-            fired = trace[hidden(layer)].patches[some].abs()  # (b, N, neurons)
+            fired = trace[hidden_of(layer)].patches[some].abs()  # (b, N, neurons)
             total = fired.sum(1, dtype=torch.float64)
             inside = torch.zeros_like(total).index_add_(0, image, fired[image, place].double())
             at.append((inside / above).sum(0))
@@ -99,8 +99,10 @@ class NeuronScores:
         score, elsewhere = seen.sums["at_outliers"] / images, seen.sums["elsewhere"] / images
         width = score.shape[1]
         order = np.argsort(-score.ravel(), kind="stable")[:count].tolist()
-        places = [divmod(place, width) for place in order]
-        return tuple(Neuron(*at, float(score[at]), float(elsewhere[at])) for at in places)
+        return tuple(
+            Neuron(layer, index, float(score[layer, index]), float(elsewhere[layer, index]))
+            for layer, index in (divmod(place, width) for place in order)
+        )
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ class TestTimeRegisters:
     def _width(backbone: PlainViT, layer: int) -> int:
         if not 0 <= layer < backbone.facts.depth:
             raise ValueError(f"{backbone.facts.name} has no block {layer}")
-        module: Any = backbone.locate(hidden(layer))
+        module: Any = backbone.locate(hidden_of(layer))
         return module.in_features
 
     def _install(self, backbone: PlainViT, grid: tuple[int, int]) -> Iterator[RemovableHandle]:
@@ -211,7 +213,7 @@ class TestTimeRegisters:
         for layer in sorted({neuron.layer for neuron in self.chosen}):
             which = torch.tensor([each.index for each in self.chosen if each.layer == layer])
             move = _move(which, first, self.registers, self.value)
-            yield backbone.locate(hidden(layer)).register_forward_pre_hook(move)
+            yield backbone.locate(hidden_of(layer)).register_forward_pre_hook(move)
         if self.registers:
 
             def leave(module: nn.Module, args: Any, output: Any) -> Tensor:
