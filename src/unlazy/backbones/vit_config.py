@@ -13,6 +13,8 @@ AT_LEAST = {
     **dict.fromkeys(("img_size", "patch_size", "embed_dim", "depth", "num_heads", "window"), 1),
     **dict.fromkeys(("num_classes", "registers"), 0),
 }
+NUMBERS = ("keep", "drop_path", "layer_scale", "shuffle")
+OPTIONAL = ("layer_scale", "shuffle")
 CHOICES = {"pool": PoolName, "reading": Reading, "kernel": Kernel}
 
 
@@ -57,7 +59,7 @@ class ViTConfig:
     layer_scale: float | None = None
 
     def __post_init__(self) -> None:
-        self._check_types()
+        _check(vars(self))
         if self.img_size % self.patch_size:
             raise ValueError(
                 f"img_size {self.img_size} is no multiple of patch_size {self.patch_size}"
@@ -95,24 +97,24 @@ class ViTConfig:
         if unknown:
             hints = "; ".join(f"{key!r}: {suggest(key, known)}" for key in unknown)
             raise ValueError(f"the ViT has no such fields: {hints}")
-        return cls(**given)
+        _check(given)
+        return cls(**{**given, "windows": tuple(given.get("windows", ()))})
 
-    def _check_types(self) -> None:
-        for name, least in AT_LEAST.items():
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise ValueError(f"{name} is a whole number of at least {least}, not {value!r}")
-        for name, kind in CHOICES.items():
-            value = getattr(self, name)
-            if value not in get_args(kind):
-                raise ValueError(f"no {name} {value!r}; there are {', '.join(get_args(kind))}")
-        for name in ("keep", "drop_path", "layer_scale", "shuffle"):
-            value = getattr(self, name)
-            optional = name in ("layer_scale", "shuffle") and value is None
-            if not optional and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise ValueError(f"{name} is a number, not {value!r}")
-        if not isinstance(self.class_token, bool):
-            raise ValueError(f"class_token is true or false, not {self.class_token!r}")
-        if isinstance(self.windows, str) or any(type(layer) is not int for layer in self.windows):
-            raise ValueError(f"windows is a list of blocks, not {self.windows!r}")
-        object.__setattr__(self, "windows", tuple(self.windows))
+
+def _check(given: Mapping[str, Any]) -> None:
+    """Types and choices of the fields that are given; files hold anything."""
+    for name, value in given.items():
+        least = AT_LEAST.get(name)
+        if least is not None and (type(value) is not int or value < least):
+            raise ValueError(f"{name} is a whole number of at least {least}, not {value!r}")
+        if name in CHOICES and value not in get_args(CHOICES[name]):
+            known = ", ".join(get_args(CHOICES[name]))
+            raise ValueError(f"no {name} {value!r}; there are {known}")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if name in NUMBERS and not number and not (name in OPTIONAL and value is None):
+            raise ValueError(f"{name} is a number, not {value!r}")
+        if name == "class_token" and not isinstance(value, bool):
+            raise ValueError(f"class_token is true or false, not {value!r}")
+        listed = isinstance(value, list | tuple) and all(type(layer) is int for layer in value)
+        if name == "windows" and not listed:
+            raise ValueError(f"windows is a list of blocks, not {value!r}")

@@ -98,7 +98,7 @@ def lazy_strike_scores(
     """
     if reading not in get_args(Reading):
         raise ValueError(f"no reading {reading!r}; there are {', '.join(get_args(Reading))}")
-    x = _widened(patches).clamp(-LARGEST, LARGEST)
+    x = _widened(patches).clamp(-LARGEST, LARGEST)  # a copy: changed in place below
     if order is None:
         low = low_pass(x, kernel=kernel)
     else:
@@ -107,8 +107,8 @@ def lazy_strike_scores(
         return low.div_((low - x).abs_().add_(EPS))
     residual = low.sub_(x).abs_()
     if reading == "alg1":
-        return residual.div_(x.abs().clamp_(min=EPS))
-    scores = torch.div(x, residual.clamp_(min=EPS), out=residual)
+        return residual.div_(x.abs_().clamp_(min=EPS))
+    scores = x.div_(residual.clamp_(min=EPS))
     return scores if reading == "released" else scores.mean(-1, keepdim=True).expand_as(x)
 
 
@@ -150,7 +150,7 @@ def lazy_strike(
     >>> lazy_strike(torch.tensor([[[1.0, 5.0], [3.0, 1.0]]]), keep=2).tolist()
     [[2.0, 3.0]]
     """
-    count = kept(keep, patches.shape[1])
+    count = kept(keep, int(patches.shape[1]))
     if count == patches.shape[1]:
         return patches.mean(dim=1)
     scores = lazy_strike_scores(patches, reading=reading, kernel=kernel, order=order)
@@ -173,12 +173,12 @@ def votes(patches: Float[Tensor, "B N D"], *, keep: int | float) -> Int[Tensor, 
 @torch.no_grad()
 def _highest(scores: Float[Tensor, "B N D"], count: int) -> Bool[Tensor, "B N D"]:
     """True at the ``count`` highest scores of each channel, of equal ones at the first."""
-    rows = scores.mT.contiguous()  # (B, D, N)
+    rows = scores.transpose(1, 2).contiguous()  # (B, D, N)
     last = _nth_highest(rows, count)
     above, level = rows > last, rows == last
     room = count - above.sum(dim=2, keepdim=True, dtype=torch.int32)
     chosen = above | (level & (level.cumsum(dim=2, dtype=torch.int32) <= room))
-    return chosen.mT.contiguous()
+    return chosen.transpose(1, 2).contiguous()
 
 
 def _nth_highest(rows: Float[Tensor, "B D N"], count: int) -> Float[Tensor, "B D 1"]:
