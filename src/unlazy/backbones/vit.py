@@ -195,10 +195,10 @@ class ViT(HubFiles, nn.Module):
         grid = images.shape[-2] // patch, images.shape[-1] // patch
         x, start = self.patch_embed(images), int(self.config.class_token)
         if self.cls_token is not None:
-            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+            x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
         x = x + self.positions(grid)
         if self.reg_token is not None:
-            registers = self.reg_token.expand(len(x), -1, -1)
+            registers = self.reg_token.expand(x.shape[0], -1, -1)
             x = torch.cat([x[:, :start], registers, x[:, start:]], dim=1)
         mask = self.window_mask(grid) if self.config.windows else None
         for layer in self.blocks:
