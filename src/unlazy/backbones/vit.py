@@ -191,15 +191,16 @@ class ViT(HubFiles, nn.Module):
 
     def forward_features(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B T D"]:
         """All tokens after the last norm: CLS, registers, patches."""
-        patch = self.config.patch_size
+        patch, start = self.config.patch_size, int(self.config.class_token)
         grid = images.shape[-2] // patch, images.shape[-1] // patch
-        x, start = self.patch_embed(images), int(self.config.class_token)
-        if self.cls_token is not None:
-            x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
-        x = x + self.positions(grid)
+        patches, positions = self.patch_embed(images), self.positions(grid)
+        parts = [patches + positions[:, start:]]
         if self.reg_token is not None:
-            registers = self.reg_token.expand(x.shape[0], -1, -1)
-            x = torch.cat([x[:, :start], registers, x[:, start:]], dim=1)
+            parts.insert(0, self.reg_token.expand(patches.shape[0], -1, -1))
+        if self.cls_token is not None:
+            cls = self.cls_token + positions[:, :start]
+            parts.insert(0, cls.expand(patches.shape[0], -1, -1))
+        x = torch.cat(parts, dim=1)
         mask = self.window_mask(grid) if self.config.windows else None
         for layer in self.blocks:
             x = layer(x, mask)
