@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from performance import attention, memory, pooling, report
+from performance import attention, fixes, memory, pooling, report
 from performance.figures import Figure, table
 from performance.machine import machine, sentence
 
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "attention": attention.figures,
     "memory": memory.figures,
     "pooling": pooling.figures,
+    "fixes": fixes.figures,
 }
 
 

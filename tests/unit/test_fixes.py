@@ -206,3 +206,11 @@ def test_other_plain_families_are_read_too(name):
     assert trace[block(-1)].registers.shape[1] == 1
     assert (trace[neurons(3)].patches[..., 7] == 0).all()
     assert trace[neurons(3)].registers[..., 7].abs() > 0
+
+
+def test_gradients_pass_through_a_fixed_model(tiny):
+    fixed = TestTimeRegisters(chosen=(Neuron(0, 1), Neuron(1, 3))).apply(tiny)
+    images = torch.randn(2, 3, 32, 32, requires_grad=True)
+    fixed.encode(images).square().sum().backward()
+    assert images.grad is not None
+    assert images.grad.abs().sum() > 0

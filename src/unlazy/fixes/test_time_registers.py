@@ -243,7 +243,8 @@ def _move(which: Tensor, first: int, count: int, value: str) -> Any:
     """A hook on the second layer of an MLP that moves the neurons ``which`` to added tokens."""
 
     def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        fired = args[0].clone()  # (B, T, neurons)
+        # (B, T, neurons); made for this layer alone, so a copy is only needed for gradients
+        fired = args[0].clone() if args[0].requires_grad else args[0]
         index = which.to(fired.device)
         if count:
             seen = fired[:, :, index]  # (B, T, k)
