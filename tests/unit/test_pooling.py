@@ -218,10 +218,11 @@ def test_the_choice_is_that_of_other_devices():
         torch.randn(2, 1, 8),
         torch.randn(2, 9, 1),
         torch.randn(2, 9, 8) * 1e-42,
-        torch.randn(2, 9, 8).sign() * 3e37,
+        torch.randn(2, 9, 64).sign() * 3e37,
+        torch.full((2, 9, 64), 3e37),
         torch.randn(2, 9, 8, dtype=torch.float64) * 1e-300,
         torch.full((2, 9, 8), 65504.0, dtype=torch.float16),
-        torch.randn(2, 9, 8).sign().bfloat16() * 3e37,
+        torch.full((2, 9, 64), 3e37, dtype=torch.bfloat16),
     ],
 )
 def test_finite_patches_never_give_nan(x, kernel, reading):

@@ -148,7 +148,7 @@ def test_strict_windows_let_nothing_pass_and_cls_or_registers_leak(grid):
     setting = {"windows": (0, 1, 2), "window": 2}
     everywhere = {(i, j) for i in range((grid[0] + 1) // 2) for j in range((grid[1] + 1) // 2)}
     strict = build(**setting, class_token=False, pool="mean")
-    for row, column in ((0, 0), (1, 2), (2, grid[1] - 1)):
+    for row, column in ((0, 0), (1, 2), (2, 0), (2, grid[1] - 1)):
         assert touched(strict, row, column, grid) == {(row // 2, column // 2)}
     assert touched(build(**setting), 0, 0, grid) == everywhere
     leaking = build(**setting, class_token=False, registers=1, pool="mean")
