@@ -131,6 +131,9 @@ def test_tensors_come_back_as_they_were(capsys, checkpoint, pictures, tmp_path):
     with torch.no_grad():
         one, other = (each.trace(images, [block(-1)])[block(-1)] for each in (backbone, direct))
     assert torch.equal(one.patches, other.patches)
+    again = ("fix", "norm-clipping", MODEL, pictures, "-o", out)
+    assert run(capsys, *again, *common(checkpoint))[0] == 0  # nothing stays of the first
+    assert read(out)[0].name == "norm-clipping"
 
 
 def test_other_weights_are_refused(capsys, checkpoint, pictures, tmp_path):

@@ -6,6 +6,8 @@ import timm
 import torch
 
 from unlazy.backbones import timm_load
+from unlazy.backbones.trained import TrainedViT
+from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.catalog import load_backbone
 from unlazy.fixes.base import NothingToFix
 from unlazy.fixes.baselines import (
@@ -188,6 +190,11 @@ def test_models_that_it_cannot_change_are_refused_by_name(tiny):
     rotary = timm.create_model("eva02_tiny_patch14_224", depth=1, embed_dim=48, num_heads=3)
     with pytest.raises(ValueError, match="rotary positions"):
         fix.apply(timm_load.wrap(rotary, name="eva02", weights="random"))
+    config = ViTConfig(img_size=32, embed_dim=24, depth=2, num_heads=2, windows=(0,))
+    windowed = TrainedViT(ViT(config).eval(), name="windowed", weights="random")
+    with pytest.raises(ValueError, match="window attention"):
+        fix.apply(windowed)
+    assert NormClipping(cutoff=1.0).apply(windowed).encode(torch.randn(1, 3, 32, 32)).shape
 
 
 def test_uncalibrated_fixes_say_so(tiny):

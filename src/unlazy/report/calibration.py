@@ -11,7 +11,7 @@ from typing import Any
 from unlazy import distributed
 from unlazy.backbones.base import Backbone
 from unlazy.fixes.base import Fix
-from unlazy.fixes.files import Made, contents, parameters
+from unlazy.fixes.files import FIX, TENSORS, Made, contents, parameters
 from unlazy.geometry import View
 from unlazy.ledger import Estimate, Measure, Seen, estimates
 from unlazy.measure import Measured, measure
@@ -84,7 +84,10 @@ def write_fix(fix: Fix, record: Record, made: Made, out: Path) -> Path:
     """
     out.mkdir(parents=True, exist_ok=True)
     record.write(out / "record.json")
-    for name, content in reversed(contents(fix, made).items()):  # fix.json last: then all is there
+    files = contents(fix, made)
+    for stale in (FIX, TENSORS):  # of another fix that was in this folder
+        (out / stale).unlink(missing_ok=True)
+    for name, content in reversed(files.items()):  # fix.json last: then all is there
         write_whole(out / name, content)
     return out
 
