@@ -36,7 +36,8 @@ def shard(module: nn.Module) -> Any:
         if isinstance(each, nn.ModuleList):
             for block in each:
                 fully_shard(block)
-    return fully_shard(module)
+    # Also after a forward without a backward (the teacher's) each rank holds its shard alone.
+    return fully_shard(module, reshard_after_forward=True)
 
 
 def without_sync(module: nn.Module, *, last: bool) -> AbstractContextManager:
@@ -59,11 +60,22 @@ def mean(value: Tensor) -> Tensor:
 
 def gather(rows: Tensor) -> Tensor:
     """The rows of all ranks, in rank order; gradients flow back to the rank they came from."""
-    if distributed.world() == 1:
-        return rows
-    from torch.distributed.nn.functional import all_gather
+    return rows if distributed.world() == 1 else _Gather.apply(rows)
 
-    return torch.cat(all_gather(rows))
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        everyone = [torch.empty_like(rows) for _ in range(distributed.world())]
+        torch.distributed.all_gather(everyone, rows.contiguous())
+        return torch.cat(everyone)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        """The loss of every rank depends on the rows of this one."""
+        total = grads[0].contiguous()
+        torch.distributed.all_reduce(total)
+        return total.chunk(distributed.world())[distributed.rank()]
 
 
 def whole(module: nn.Module) -> dict[str, Tensor]:
