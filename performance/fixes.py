@@ -27,7 +27,7 @@ CHOSEN = tuple(Neuron(layer, 7 * layer + place) for layer in range(5) for place 
 def figures(quick: bool) -> list[Figure]:
     """Time of a pass with test-time registers over one without; memory of a calibration."""
     batch, rounds = (1, 2) if quick else (2, 41)
-    few, many = (8, 16) if quick else (50, 200)
+    few, many = (8, 16) if quick else (100, 200)
     found = []
     for label in MODELS:
         found += _times(label, batch, rounds)
