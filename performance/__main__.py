@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from performance import attention, memory, report
+from performance import attention, fixes, memory, pooling, report
 from performance.figures import Figure, table
 from performance.machine import machine, sentence
 
@@ -18,6 +18,8 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "report": report.figures,
     "attention": attention.figures,
     "memory": memory.figures,
+    "pooling": pooling.figures,
+    "fixes": fixes.figures,
 }
 
 

@@ -22,6 +22,7 @@ BACKBONES = {
     "open_clip": "unlazy.backbones.open_clip:load",
     "hf": "unlazy.backbones.transformers:load",
     "file": "unlazy.backbones.bundled:load_run",
+    "fixed": "unlazy.fixes.files:load",
 }
 MODEL_NAMES = {
     "bundled": "unlazy.backbones.bundled:names",
@@ -46,13 +47,23 @@ MEASURES = {
     "votes": "unlazy.measures.votes:Votes",
     "pca": "unlazy.measures.pca:PCA",
 }
-RECIPES = {"tiny_label": "unlazy.training.recipes:tiny_label"}
+FIXES = {
+    "test-time-registers": "unlazy.fixes.test_time_registers:TestTimeRegisters",
+    "norm-clipping": "unlazy.fixes.baselines:NormClipping",
+    "neighbour-median": "unlazy.fixes.baselines:NeighbourMedian",
+    "position-mean": "unlazy.fixes.baselines:PositionMean",
+}
+RECIPES = {
+    name: f"unlazy.training.recipes:{name}"
+    for name in ("tiny_label", "tiny_label_lazystrike", "tiny_label_registers")
+}
 
 TABLES = {
     "backbones": BACKBONES,
     "models": MODEL_NAMES,
     "data": DATA,
     "measures": MEASURES,
+    "fixes": FIXES,
     "recipes": RECIPES,
 }
 
@@ -133,7 +144,7 @@ def load_backbone(model: str, *, weights: Any = "pretrained", size: int | None =
             f" (schemes: {', '.join(table('backbones'))})"
         )
     backbone = find("backbones", scheme)(name, weights=weights, size=size)
-    if scheme != "file":  # a run is named by its folder alone
+    if scheme not in ("file", "fixed"):  # a run is named by its folder, a fixed model by both
         backbone.facts = dataclasses.replace(backbone.facts, name=model)
     return backbone
 

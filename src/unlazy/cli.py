@@ -19,8 +19,10 @@ from unlazy.inputs import (
     Options,
     Weights,
     backbone_of,
+    calibrated,
     dataset_of,
     device_of,
+    fixed_of,
     labels_of,
     view_of,
 )
@@ -62,15 +64,22 @@ def report(
     high_resolution: Annotated[
         bool, Parameter(negative="", help="Look at the shown pictures again at 800 px.")
     ] = False,
+    fix: Annotated[
+        str | None,
+        Parameter(help="Also show MODEL under a fix: its name, or a saved one's folder."),
+    ] = None,
     weights: Weights = Weights(),
     options: Options = Options(),
 ) -> None:
     """Measure MODEL on IMAGES: one HTML page, a JSON Record and PNG maps in OUTPUT.
 
     MODEL is bundled:NAME, timm:NAME, open_clip:ARCH/TAG, torchvision:NAME, hf:ORG/NAME or
-    file:RUN; see `unlazy list models`. MODEL=FILE gives it local weights, as --checkpoint does.
+    file:RUN or fixed:FOLDER; see `unlazy list models`. MODEL=FILE gives it local weights, as
+    --checkpoint does. A fix that is named is calibrated on IMAGES.
     """
-    _measure_and_write([model], images, output, weights, options, high_resolution=high_resolution)
+    _measure_and_write(
+        [model], images, output, weights, options, high_resolution=high_resolution, fix=fix
+    )
 
 
 @app.command
@@ -103,6 +112,48 @@ def compare(
 
 
 @app.command
+def fix(
+    name: str,
+    model: str,
+    images: Images,
+    /,
+    *,
+    output: Output = Path("runs/fix"),
+    settings: Annotated[
+        list[str], Parameter(name="--set", help="KEY=VALUE of the fix, for example neurons=50.")
+    ] = [],  # noqa: B006
+    weights: Weights = Weights(),
+    options: Options = Options(),
+) -> None:
+    """Calibrate the fix NAME for MODEL on IMAGES; fixed:OUTPUT is then the fixed model.
+
+    A few hundred images are enough. See `unlazy list fixes`.
+    """
+    from unlazy import distributed
+    from unlazy.fixes.files import Made
+    from unlazy.fixes.settings import with_settings
+    from unlazy.report.calibration import write_fix
+    from unlazy.report.write import claim
+
+    chosen = with_settings(name, settings)
+    dataset = dataset_of(images, options.data)
+    with distributed.started():
+        if distributed.on_main():
+            claim(output)
+        backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
+        found, record = calibrated(chosen, backbone, dataset, images, options, progress)
+        if distributed.on_main():
+            origin = weights.checkpoint or ("random" if weights.random else "pretrained")
+            made = Made(model, str(origin), backbone.fingerprint(), options.size)
+            write_fix(found, record, made, output)
+            for sentence in record.verdict:
+                print(f"- {sentence}")
+            for item in record.skipped:
+                print(f"skipped {item['name']}: {item['reason']}", file=sys.stderr)
+            print(f"\nfixed model: fixed:{output}")
+
+
+@app.command
 def doctor(model: str, /, *, weights: Weights = Weights(), size: int | None = None) -> None:
     """Prove that MODEL is read correctly on this machine, and print what was checked."""
     from rich.console import Console
@@ -129,7 +180,7 @@ def doctor(model: str, /, *, weights: Weights = Weights(), size: int | None = No
 
 @app.command(name="list")
 def list_names(
-    kind: Literal["models", "data", "measures", "recipes"], pattern: str = "", /
+    kind: Literal["models", "data", "measures", "fixes", "recipes"], pattern: str = "", /
 ) -> None:
     """List what there is; PATTERN keeps the names that contain it."""
     from unlazy.catalog import find, table
@@ -150,29 +201,53 @@ def list_names(
 def train(
     recipe: str,
     /,
-    *,
-    data: Annotated[Path, Parameter(help="The data set's folder.")],
+    *overrides: Annotated[str, Parameter(help="KEY=VALUE, for example epochs=2 model.keep=0.5.")],
+    data: Annotated[Path | None, Parameter(help="The data set's folder.")] = None,
     output: Annotated[Path | None, Parameter(name=["-o", "--output"])] = None,
+    dry_run: Annotated[
+        bool, Parameter(negative="", help="Print recipe, parameters, memory and steps; stop.")
+    ] = False,
+    track: Annotated[
+        list[Literal["tensorboard", "wandb"]], Parameter(negative="", help="Also log there.")
+    ] = [],  # noqa: B006
 ) -> None:
-    """Train RECIPE on DATA and write its card; started again, it resumes.
+    """Train RECIPE on DATA; started again, it resumes. Also under torchrun -m unlazy train.
 
     See `unlazy list recipes`.
     """
+    from unlazy import distributed
     from unlazy.catalog import find
-    from unlazy.report.card import write_card
-    from unlazy.training.run import run
+    from unlazy.training.overrides import override
+    from unlazy.training.run import describe, run
 
-    resolved = find("recipes", recipe)()
-    folder = output or Path("runs") / resolved.name
-    with progress("step") as (bar, task):
-        for row in run(resolved, data, folder):
-            text = f"loss {row['loss']:.3f}, {row['images_per_second']:.0f} images/s"
-            bar.update(task, completed=row["step"], total=row["steps"], description=text)
-    command = f"unlazy train {recipe} --data {data.name}"
-    values = write_card(folder, data, command=command)["values"]
-    for measure, number in (("accuracy", "top1"), ("patch_score", "point_in_box/cosine")):
-        found = values[measure][number]
-        print(f"{number}: {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})")
+    resolved = override(find("recipes", recipe)(), overrides)
+    if dry_run:
+        print(describe(resolved, data))
+        return
+    if data is None:
+        raise Mistake(f"{recipe} needs --data FOLDER ({resolved.data}), or --dry-run")
+    folder, row = output or Path("runs") / resolved.name, {}
+    with distributed.started(), progress("step") as (bar, task):
+        try:
+            for row in run(resolved, data, folder, trackers=track):
+                text = f"loss {row['loss']:.3f}, {row['images_per_second']:.0f} images/s"
+                bar.update(task, completed=row["step"], total=row["steps"], description=text)
+        except FloatingPointError as problem:
+            raise Mistake(problem) from problem
+        if not distributed.on_main():
+            return
+    if row.get("skipped"):
+        print(f"{row['skipped']} pictures were skipped; see {folder / 'skipped.json'}")
+    for number, value in row.get("evaluation", {}).items():
+        print(f"{number}: {value:.3f}")
+    if resolved.supervision == "label" and resolved.data == "tiny-imagenet":
+        from unlazy.report.card import write_card
+
+        words = " ".join(["unlazy train", recipe, *overrides])
+        values = write_card(folder, data, command=f"{words} --data {data.name}")["values"]
+        for measure, number in (("accuracy", "top1"), ("patch_score", "point_in_box/cosine")):
+            found = values[measure][number]
+            print(f"{number}: {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})")
     print(f"finished: use it as file:{folder}")
 
 
@@ -184,10 +259,12 @@ def _measure_and_write(
     options: Options,
     *,
     high_resolution: bool = False,
+    fix: str | None = None,
 ) -> None:
     """Measure each model on the same pictures, then write page, Records and maps.
 
     All models are loaded before the first is measured: the last one's name may be misspelt.
+    With ``fix``, the only model is followed by itself under that fix.
     """
     from unlazy import distributed
     from unlazy.report.run import default_workers, investigate
@@ -200,10 +277,14 @@ def _measure_and_write(
             claim(output)
         backbones = [backbone_of(model, weights, options.size) for model in models]
         labels = labels_of(models, backbones)
-        for model, label in zip(models, labels, strict=True):
+        if fix is not None:
+            original = backbones[0].to(device_of(options.device))
+            backbones.append(fixed_of(fix, original, dataset, images, options, progress))
+            labels.append(backbones[-1].facts.name)
+        for label in labels:
             backbone = backbones.pop(0).to(device_of(options.device))
             mine = len(distributed.shard(len(dataset)))
-            with progress(model) as (bar, task):
+            with progress(label) as (bar, task):
                 bar.update(task, total=mine)
                 found = investigate(
                     backbone,

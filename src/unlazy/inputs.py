@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+Progress = Callable[[str], AbstractContextManager[tuple[Any, Any]]]
+"""A progress bar and its task, for a description."""
 
 
 class Mistake(Exception):
@@ -148,3 +152,41 @@ def device_of(name: str | None) -> str:
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name
+
+
+def fixed_of(
+    fix: str, backbone: Any, dataset: Any, images: list[str], options: Options, progress: Progress
+) -> Any:
+    """The model under a saved fix, or under a named one that is calibrated on the pictures."""
+    from unlazy.fixes.files import FIX, apply_saved
+    from unlazy.fixes.settings import with_settings
+
+    if (Path(fix) / FIX).is_file():
+        return apply_saved(Path(fix), backbone)
+    found, _ = calibrated(with_settings(fix, []), backbone, dataset, images, options, progress)
+    return found.apply(backbone)
+
+
+def calibrated(
+    fix: Any,
+    backbone: Any,
+    dataset: Any,
+    images: list[str],
+    options: Options,
+    progress: Progress,
+) -> tuple[Any, Any]:
+    """A fix calibrated on pictures, with its Record."""
+    from unlazy.report.calibration import calibrate
+    from unlazy.report.run import default_workers
+
+    with progress(f"calibrating {fix.name}") as (bar, task):
+        return calibrate(
+            fix,
+            backbone,
+            dataset,
+            source=" ".join(images),
+            view=view_of(backbone, options),
+            batch_size=options.batch_size,
+            workers=default_workers() if options.workers is None else options.workers,
+            progress=lambda done: bar.update(task, advance=done),
+        )

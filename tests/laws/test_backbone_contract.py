@@ -13,6 +13,8 @@ from unlazy.backbones import timm_load
 from unlazy.backbones import torchvision as torchvision_backbones
 from unlazy.backbones.base import Backbone, Call
 from unlazy.backbones.hierarchical import Hierarchical
+from unlazy.backbones.trained import TrainedViT
+from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.tokens import (
     EMBED,
     FINAL,
@@ -114,8 +116,28 @@ TIMM = {
     ],
 }
 TORCHVISION = ["vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14", "resnet18"]
+TRAINED = {  # settings of the ViT that is trained here
+    "cls": {},
+    "registers": {"registers": 3},
+    "mean": {"class_token": False, "pool": "mean"},
+    "registers-mean": {"class_token": False, "registers": 2, "pool": "mean"},
+    "max": {"pool": "max"},
+    "lazy-strike-half": {"pool": "lazy_strike", "keep": 0.5},
+    "lazy-strike-1": {"pool": "lazy_strike", "keep": 1, "registers": 1},
+    "lazy-strike-shuffled": {"pool": "lazy_strike", "keep": 1, "shuffle": 3},
+    "attention": {"pool": "attention"},
+    "simpool": {"pool": "simpool", "class_token": False},
+    "windows": {"windows": (0, 1), "window": 2},
+    "windows-strict": {"windows": (0, 1), "window": 2, "class_token": False, "pool": "mean"},
+    "layer-scale": {"layer_scale": 0.1, "drop_path": 0.5},
+    "patch28": {"patch_size": 28, "img_size": 56},
+    "text": {"num_classes": 5},
+    "text-attention": {"num_classes": 5, "pool": "attention"},
+    "self": {"num_classes": 0},
+}
 NAMES = [f"timm:{name}" for family in TIMM.values() for name in family]
 NAMES += [f"torchvision:{name}" for name in TORCHVISION]
+NAMES += [f"trained:{name}" for name in TRAINED]
 SHAPES = {
     "pvt": {"depths": (1, 1, 1, 2), "embed_dims": (16, 16, 32, 32), "num_heads": (1, 2, 2, 4)},
     "swin": {"depths": (1, 2, 1, 2), "embed_dim": 16, "num_heads": (1, 2, 2, 4)},
@@ -136,6 +158,12 @@ def build(name: str) -> Backbone:
             options = {**options, "num_classes": 7}
         model = timm.create_model(model_name, **options, **shape_of(model_name))
         return timm_load.wrap(disturb(model), name=model_name, weights="random")
+    if library == "trained":
+        small = {"img_size": 32, "embed_dim": 48, "depth": 2, "num_heads": 3, "num_classes": 7}
+        vit = disturb(ViT(ViTConfig(**small | TRAINED[model_name])))
+        kind = model_name.partition("-")[0]
+        supervision = kind if kind in ("text", "self") else "label"
+        return TrainedViT(vit, name=model_name, weights="random", supervision=supervision)
     if model_name == "resnet18":
         model = torch_resnet18(num_classes=7)
     else:
@@ -185,6 +213,9 @@ def has_hooks(backbone: Backbone) -> bool:
 
 
 def pooling(backbone: Backbone) -> str:
+    if isinstance(backbone, TrainedViT):
+        pool = backbone.model.config.pool
+        return {"cls": "token", "attention": "map", "simpool": "map"}.get(pool, pool)
     return str(getattr(backbone.model, "global_pool", "token"))
 
 
@@ -224,7 +255,8 @@ def test_image_is_what_the_models_own_head_sees(name):
         elif hasattr(model, "get_classifier"):
             expected = model.get_classifier()(trace.image)
         else:
-            expected = getattr(model, "heads", getattr(model, "fc", None))(trace.image)
+            head = next(name for name in ("heads", "head", "fc") if hasattr(model, name))
+            expected = getattr(model, head)(trace.image)
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -320,7 +352,10 @@ def test_attention_is_the_softmax_of_the_traced_queries_and_keys(name):
         trace[site].sequence().unflatten(2, (heads, -1)).transpose(1, 2)
         for site in (query(-1), key(-1))
     )
-    weights = (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(dim=-1)
+    logits = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    if "windows" in name:
+        logits.masked_fill_(~backbone.model.window_mask(trace[query(-1)].grid), -torch.inf)
+    weights = logits.softmax(dim=-1)
     expected = weights[:, :, 0] if backbone.facts.has_cls else weights.mean(dim=2)
     torch.testing.assert_close(trace[attention(-1)].sequence(), expected.transpose(1, 2))
 
@@ -349,6 +384,9 @@ def test_shared_pools_to_the_image(name):
         pytest.skip("pooled in a way that does not commute with the head; see the single patch")
     averaged = shared.cls is None or "token" not in pool
     pooled = shared.patches.mean(dim=1) if averaged else shared.cls
+    if pool in ("max", "lazy_strike"):
+        pooled = backbone.model.pool(shared.patches)
+        assert not torch.allclose(pooled, shared.patches.mean(dim=1))
     torch.testing.assert_close(trace.image, pooled, atol=1e-4, rtol=1e-4)
 
 

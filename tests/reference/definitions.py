@@ -17,22 +17,53 @@ def patch_score_cosine(patches: np.ndarray, image: np.ndarray) -> list[float]:
     return found
 
 
-def lazy_strike_scores_released(x: np.ndarray) -> np.ndarray:
-    """Public code: shifted complex FFT over channels, Gaussian, inverse; x / |x_low - x|."""
+def low_pass(x: np.ndarray, kernel: str = "released") -> np.ndarray:
+    """Public code: complex FFT over the channels, shifted, times a Gaussian, and back.
+
+    ``centred`` moves the peak of the Gaussian onto the zero frequency of the shifted spectrum.
+    """
     dim = x.shape[-1]
-    places = np.arange(-dim // 2 + 1, dim // 2 + 1)
-    kernel = np.exp(-0.5 * (places / math.sqrt(dim)) ** 2)
-    kernel = kernel / kernel.max()
+    start = -dim // 2 + 1 if kernel == "released" else -(dim // 2)
+    places = np.arange(start, start + dim)
+    gaussian = np.exp(-0.5 * (places / math.sqrt(dim)) ** 2)
+    gaussian = gaussian / gaussian.max()
     spectrum = np.fft.fftshift(np.fft.fft(x.astype(np.float64), axis=-1), axes=-1)
-    low = np.fft.ifft(np.fft.ifftshift(spectrum * kernel, axes=-1), axis=-1).real
-    return x / np.abs(low - x)
+    return np.fft.ifft(np.fft.ifftshift(spectrum * gaussian, axes=-1), axis=-1).real
+
+
+def lazy_strike_scores(
+    x: np.ndarray, reading: str = "released", kernel: str = "released", eps: float = 1e-6
+) -> np.ndarray:
+    """Scores (N, D) of Need More Than Registers, each as its source writes it."""
+    low = low_pass(x, kernel)
+    if reading == "released":  # public code
+        return x / np.abs(low - x)
+    if reading == "paper":  # revision, Eq. 4 to 7
+        return low / (np.abs(low - x) + eps)
+    if reading == "alg1":  # preprint, Algorithm 1, with the filtered signal in the difference
+        return np.abs(x - low) / np.abs(x)
+    assert reading == "token"  # whole tokens: released, averaged over channels
+    return np.repeat((x / np.abs(low - x)).mean(axis=1, keepdims=True), x.shape[1], axis=1)
+
+
+def lazy_strike_choice(scores: np.ndarray, keep: int) -> list[list[int]]:
+    """For each channel the ``keep`` tokens of highest score; of equal ones the first."""
+    tokens = range(len(scores))
+    columns = scores.T.tolist()
+    return [sorted(sorted(tokens, key=lambda i: -column[i])[:keep]) for column in columns]
+
+
+def lazy_strike(x: np.ndarray, scores: np.ndarray, keep: int) -> list[float]:
+    """Mean of the chosen values of each channel."""
+    chosen = lazy_strike_choice(scores, keep)
+    return [float(np.mean([x[i, channel] for i in kept])) for channel, kept in enumerate(chosen)]
 
 
 def votes(scores: np.ndarray, keep: int) -> np.ndarray:
     """Count, channel by channel, the ``keep`` tokens with the highest score."""
-    counts = np.zeros(scores.shape[0], dtype=np.int64)
-    for channel in range(scores.shape[1]):
-        for token in sorted(range(len(scores)), key=lambda i: -scores[i, channel])[:keep]:
+    counts = np.zeros(len(scores), dtype=np.int64)
+    for kept in lazy_strike_choice(scores, keep):
+        for token in kept:
             counts[token] += 1
     return counts
 

@@ -50,8 +50,10 @@ def command(*words):
 
 
 def test_train_card_bundle_and_report(data, tmp_path, monkeypatch, capsys):
-    small = recipes.LabelRecipe("small", model=recipes.ViTConfig(embed_dim=16, depth=1), batch=8)
-    small = dataclasses.replace(small, epochs=2)
+    small = recipes.LabelRecipe(
+        "small", model=recipes.ViTConfig(embed_dim=16, depth=1, num_classes=2)
+    )
+    small = dataclasses.replace(small, epochs=2, batch=8)
     monkeypatch.setattr(recipes, "tiny_label", lambda: small)
     run, shipped = tmp_path / "run", tmp_path / "shipped"
     shipped.mkdir()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from reference import definitions
-from unlazy import pooling, scores
+from unlazy import scores
 
 sizes = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(2, 17), st.integers(0, 99))
 
@@ -79,29 +79,6 @@ def test_spearman_agrees_with_scipy_ties_included(seed):
     found = scores.spearman(torch.tensor(first).float(), torch.tensor(second).float())
     expected = [stats.spearmanr(a, b).statistic for a, b in zip(first, second, strict=True)]
     np.testing.assert_allclose(found, np.nan_to_num(expected), atol=1e-9)
-
-
-@given(st.integers(1, 12), st.integers(2, 21), st.integers(0, 50))
-def test_votes_are_the_released_selection(count, dim, seed):
-    patches = torch.randn(2, count, dim, generator=torch.Generator().manual_seed(seed)).double()
-    for keep in {1, (count + 1) // 2, count}:
-        found = pooling.votes(patches, keep=keep)
-        assert found.sum(1).tolist() == [keep * dim] * 2
-        for index in range(2):
-            exact = definitions.lazy_strike_scores_released(patches[index].numpy())
-            assert found[index].tolist() == definitions.votes(exact, keep).tolist()
-
-
-def test_votes_survive_constant_channels_and_half_precision():
-    assert pooling.votes(torch.zeros(1, 4, 6), keep=2).sum() == 12
-    assert torch.isfinite(pooling.lazy_strike_scores(torch.zeros(1, 4, 6))).all()
-    half = torch.randn(1, 9, 32).half()
-    assert torch.equal(pooling.votes(half, keep=3), pooling.votes(half.float(), keep=3))
-
-
-def test_votes_refuse_a_keep_out_of_range():
-    with pytest.raises(ValueError, match=r"1\.\.4"):
-        pooling.votes(torch.zeros(1, 4, 6), keep=5)
 
 
 @given(

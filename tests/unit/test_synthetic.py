@@ -1,9 +1,7 @@
-import time
-
 import numpy as np
 import pytest
 
-from unlazy.data.synthetic import CLASSES, SHAPES, Scenes
+from unlazy.data.synthetic import CLASSES, OUTLINES, SHAPES, Scenes
 
 SCENES = Scenes(count=48, seed=3)
 
@@ -100,24 +98,16 @@ def test_shapes_fit_into_the_unit_circle():
         assert inside.mean() > 0.1
 
 
-def test_a_small_scene_is_drawn_fast():
-    scenes = Scenes()
-    best = float("inf")
-    for index in range(20):
-        start = time.perf_counter()
-        scenes[index]
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.02  # 3 ms on an idle core
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"object_size": (0.5, 0.4)}, "least <= greatest"),
-        ({"size": (8, 8)}, "too small to draw"),
-        ({"count": -1}, "must not be negative"),
-    ],
-)
-def test_impossible_scenes_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        Scenes(**arguments)
+def test_an_outline_is_the_class_and_its_stripes_are_drawn_by_lot():
+    scenes = Scenes(count=200, cue="outline", clutter=0, object_size=(0.5, 0.9))
+    samples = [scenes[index] for index in range(len(scenes))]
+    assert np.bincount([sample.label for sample in samples]).tolist() == [40] * len(OUTLINES)
+    fill = {outline: [] for outline in OUTLINES}  # share of the box that the object covers
+    for sample in samples:
+        left, top, right, bottom = sample.boxes[0]
+        covered = sample.mask.sum() / ((right - left) * (bottom - top))
+        fill[OUTLINES[sample.label]].append(covered)
+    assert np.allclose(fill["disc"], np.pi / 4, atol=0.03)
+    assert max(fill["star"]) < min(fill["disc"])
+    discs = [np.asarray(s.image.convert("L"), float)[s.mask > 0] for s in samples if s.label == 0]
+    assert len({round(float(np.diff(disc).std())) for disc in discs}) > 5  # stripes differ

@@ -60,6 +60,7 @@ class Backbone(nn.Module, ABC):
     """
 
     facts: Facts
+    fix: str | None = None  # the name of the fix under which it runs
 
     def __init__(self, model: nn.Module, facts: Facts) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from unlazy.backbones.base import Backbone
 from unlazy.catalog import UnknownName, suggest
 
 FOLDER = resources.files("unlazy") / "bundled"
+SUPERVISIONS = ("label", "text", "self")
 
 
 def names() -> dict[str, list[str]]:
@@ -60,16 +61,23 @@ def load_run(folder: str, *, weights: Any = "pretrained", size: int | None = Non
 
 
 def _build(recipe: dict[str, Any], *, name: str, weights: Any) -> Backbone:
-    from timm.models.vision_transformer import VisionTransformer
+    """The model of a recipe, of which ``model`` and ``supervision`` are read.
 
-    from unlazy.backbones.timm import TimmViT
-    from unlazy.backbones.weights import load_into
+    Raises:
+        UnknownName: the recipe does not describe a model.
+    """
+    from unlazy.backbones.trained import TrainedViT
+    from unlazy.backbones.vit import ViT, ViTConfig
+    from unlazy.backbones.vit_files import load_weights
 
-    model = VisionTransformer(**recipe["model"], dynamic_img_size=True)
-    side = recipe["model"]["img_size"]
-    config: Any = {"input_size": (3, side, side), "interpolation": "bicubic"}
-    model.pretrained_cfg = config
-    if weights == "random":
-        return TimmViT(model, name=name, weights="random")
-    load_into(model, Path(weights))
-    return TimmViT(model, name=name, weights=Path(weights).name)
+    supervision = recipe.get("supervision", "label")
+    try:
+        if supervision not in SUPERVISIONS:
+            raise ValueError(f"supervision is {supervision!r}; there are {', '.join(SUPERVISIONS)}")
+        model = ViT(ViTConfig.from_fields(recipe["model"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnknownName(f"the recipe of {name} describes no model: {error}") from error
+    if weights != "random":
+        load_weights(model, Path(weights))
+    source = "random" if weights == "random" else Path(weights).name
+    return TrainedViT(model, name=name, weights=source, supervision=supervision)

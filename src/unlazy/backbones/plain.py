@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unlazy.backbones.base import Backbone, Call, patch_tokens
@@ -19,16 +19,19 @@ QUERY_CHUNK = 256  # queries whose attention rows are held at once by CLS-less m
 class Projections(NamedTuple):
     """Queries, keys and values as they enter the dot product, heads apart.
 
-    The logits are ``scale * q @ k^T``.
+    The logits are ``scale * q @ k^T``; ``mask``, if there is one, is True where a query may look.
     """
 
     q: Float[Tensor, "B A T d"]
     k: Float[Tensor, "B A T d"]
     v: Float[Tensor, "B A T d"]
     scale: float
+    mask: Bool[Tensor, "T T"] | None = None
 
 
-def received_attention(q: Tensor, k: Tensor, *, scale: float) -> Float[Tensor, "B A T"]:
+def received_attention(
+    q: Tensor, k: Tensor, *, scale: float, mask: Tensor | None = None
+) -> Float[Tensor, "B A T"]:
     """Attention that each key receives, mean over the queries; in chunks, never all pairs.
 
     Sums to 1 over the keys.
@@ -37,15 +40,22 @@ def received_attention(q: Tensor, k: Tensor, *, scale: float) -> Float[Tensor, "
     [[[0.25, 0.25, 0.25, 0.25]]]
     """
     total = torch.zeros_like(k[..., 0], dtype=torch.float32)
-    for rows in q.split(QUERY_CHUNK, dim=2):
-        logits = (rows * scale) @ k.transpose(-2, -1)
+    for start in range(0, q.shape[2], QUERY_CHUNK):
+        rows = slice(start, start + QUERY_CHUNK)
+        logits = (q[:, :, rows] * scale) @ k.transpose(-2, -1)
+        if mask is not None:
+            logits = logits.masked_fill(~mask[rows], -torch.inf)
         total += logits.softmax(dim=-1, dtype=torch.float32).sum(dim=2)
     return total / q.shape[2]
 
 
-def cls_attention(q: Tensor, k: Tensor, *, scale: float) -> Float[Tensor, "B A T"]:
+def cls_attention(
+    q: Tensor, k: Tensor, *, scale: float, mask: Tensor | None = None
+) -> Float[Tensor, "B A T"]:
     """The attention row of the first query: one row, never all pairs."""
     logits = (q[:, :, :1] * scale) @ k.transpose(-2, -1)
+    if mask is not None:
+        logits = logits.masked_fill(~mask[:1], -torch.inf)
     return logits.softmax(dim=-1, dtype=torch.float32)[:, :, 0]
 
 
@@ -120,11 +130,15 @@ class PlainViT(Backbone):
         found: Projections = call.memo["projections"]
         if site.stream == "attention":
             row = cls_attention if self.facts.has_cls else received_attention
-            return self.split(row(found.q, found.k, scale=found.scale).transpose(1, 2), call)
+            weights = row(found.q, found.k, scale=found.scale, mask=found.mask)
+            return self.split(weights.transpose(1, 2), call)
         part = {"query": found.q, "key": found.k, "value": found.v}[site.stream]
         return self.split(part.transpose(1, 2).flatten(2), call)
 
     def mix(self, found: Projections) -> Float[Tensor, "B T D"]:
         """softmax(scale q k^T) v with heads joined: for checks, holds all pairs."""
-        weights = (found.scale * found.q @ found.k.transpose(-2, -1)).softmax(dim=-1)
+        logits = found.scale * found.q @ found.k.transpose(-2, -1)
+        if found.mask is not None:
+            logits = logits.masked_fill(~found.mask, -torch.inf)
+        weights = logits.softmax(dim=-1)
         return (weights @ found.v).transpose(1, 2).flatten(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import struct
 import threading
@@ -48,13 +49,24 @@ def read_image(path: str | Path) -> Image.Image:
         raise
 
 
-def _decode(path: Path) -> Image.Image:
+def decode_image(content: bytes) -> Image.Image:
+    """The same from the content of a file.
+
+    Raises:
+        Unreadable: with the reason.
+    """
+    if not content:
+        raise Unreadable("the file is empty (0 bytes)")
+    return _decode(io.BytesIO(content))
+
+
+def _decode(source: Path | io.BytesIO) -> Image.Image:
     try:
-        if path.stat().st_size == 0:
+        if isinstance(source, Path) and source.stat().st_size == 0:
             raise Unreadable("the file is empty (0 bytes)")
-        if not path.is_file():
+        if isinstance(source, Path) and not source.is_file():
             raise Unreadable("this is a folder or a device, not a picture file")
-        with _open(path) as image:
+        with _open(source) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise Unreadable(
@@ -77,13 +89,13 @@ def _decode(path: Path) -> Image.Image:
         raise Unreadable(f"the picture is too large: {error}") from error
 
 
-def _open(path: Path) -> Image.Image:
+def _open(source: Path | io.BytesIO) -> Image.Image:
     """Read the header only; Pillow's own limit is global, and too low for very wide pictures."""
     with _opening, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused by the caller
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
         try:
-            return Image.open(path, formats=FORMATS)
+            return Image.open(source, formats=FORMATS)
         finally:
             Image.MAX_IMAGE_PIXELS = before
 

@@ -1,13 +1,16 @@
 """Scenes: drawn pictures with exact boxes and masks, for tests, demos and controlled studies.
 
-One striped object lies on a textured background with clutter. The class is the stripes'
-orientation and period; colour, shape, size, place and background tell nothing about it.
+One striped object lies on a textured background with unstriped clutter. Its class is either the
+stripes' orientation and period (a local cue: a patch inside of the object tells it) or the
+object's outline, with the area that goes with it (a global cue: one patch tells little). Colour,
+place and background tell nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -23,7 +26,7 @@ CLASSES = tuple(
     for period in PERIODS
     for angle in ORIENTATIONS
 )
-"""Names of the classes; the label of sample ``i`` is ``i % len(CLASSES)``."""
+"""Names of the classes where stripes are the cue."""
 
 
 def _disc(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -53,7 +56,8 @@ def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return across / length
 
 
-SHAPES: tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], ...] = (
+Outline = Callable[[np.ndarray, np.ndarray], np.ndarray]
+SHAPES: tuple[Outline, ...] = (
     _disc,
     _ellipse,
     _square,
@@ -61,6 +65,9 @@ SHAPES: tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], ...] = (
     _star,
 )
 """Distance from the outline (negative inside) of shapes that fit into the unit circle."""
+OUTLINES = tuple(shape.__name__.lstrip("_") for shape in SHAPES)
+"""Names of the classes where the outline is the cue."""
+Cue = Literal["stripes", "outline"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ class Scenes:
         object_size: least and greatest diameter, as a share of the short side; the object lies
             wholly inside of the picture.
         clutter: number of unstriped shapes in the background.
+        cue: what tells the class, the object's stripes or its outline.
         seed: another seed draws other pictures.
     """
 
@@ -80,6 +88,7 @@ class Scenes:
     size: tuple[int, int] = (128, 128)
     object_size: tuple[float, float] = (0.35, 0.65)
     clutter: int = 8
+    cue: Cue = "stripes"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -97,9 +106,14 @@ class Scenes:
     def __len__(self) -> int:
         return self.count
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; the label of sample ``i`` is ``i % len(classes)``."""
+        return CLASSES if self.cue == "stripes" else OUTLINES
+
     def __getitem__(self, index: int) -> Sample:
         index = self._checked(index)
-        label = index % len(CLASSES)
+        label = index % len(self.classes)
         background, cover, stripes = self._draw(index)
         mask = (cover >= 0.5).astype(np.uint8)
         rows, columns = np.where(mask.any(axis=1))[0], np.where(mask.any(axis=0))[0]
@@ -132,8 +146,12 @@ class Scenes:
             background += rng.uniform(0.6, 1) * cover * (_paint(rng, self.size) - background)
         radius = rng.uniform(*self.object_size) * min(self.size) / 2
         centre = tuple(rng.uniform(radius, side - radius) for side in self.size)
-        cover = _cover(rng, self.size, radius=radius, centre=centre)
-        return background, cover, _stripes(rng, self.size, index % len(CLASSES))
+        if self.cue == "stripes":
+            cover = _cover(rng, self.size, radius=radius, centre=centre)
+            return background, cover, _stripes(rng, self.size, index % len(CLASSES))
+        outline = SHAPES[index % len(SHAPES)]
+        cover = _cover(rng, self.size, radius=radius, centre=centre, shape=outline)
+        return background, cover, _stripes(rng, self.size, int(rng.integers(len(CLASSES))))
 
 
 def _noise(rng: np.random.Generator, size: tuple[int, int], *, octaves: int = 5) -> np.ndarray:
@@ -184,9 +202,11 @@ def _cover(
     *,
     radius: float,
     centre: tuple[float, ...],
+    shape: Outline | None = None,
 ) -> np.ndarray:
-    """How much of each pixel a random shape, turned at random, covers (H, W); (y, x) centre."""
-    shape, angle = SHAPES[rng.integers(len(SHAPES))], rng.uniform(0, 2 * np.pi)
+    """How much of each pixel a shape, turned at random, covers (H, W); (y, x) centre."""
+    shape = shape or SHAPES[rng.integers(len(SHAPES))]
+    angle = rng.uniform(0, 2 * np.pi)
     y, x = np.ogrid[: size[0], : size[1]]
     y, x = (y + 0.5 - centre[0]) / radius, (x + 0.5 - centre[1]) / radius
     turned = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x

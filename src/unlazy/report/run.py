@@ -243,6 +243,7 @@ class _Run:
                 ranks=distributed.world(),
                 seed=self.seed,
             ),
+            fix=self.backbone.fix,
             verdict=tuple(_joined(sentence) for sentence in sentences),
             skipped=tuple({"name": item.name, "reason": item.reason} for item in measured.skipped),
         )

@@ -1,139 +1,196 @@
-"""The training loop: one process, exact resume, a line of JSON every few steps.
+"""The training loop: any number of ranks, exact resume, a line of JSON every few steps.
 
-Every step draws its randomness from (seed, step) alone, so a run that was killed and resumed
-gives the same losses and weights as one that never stopped.
+Every step draws its randomness from (seed, step) alone, or from (seed, step, rank) inside the
+model, so a run that was killed and resumed gives the same losses and weights as one that never
+stopped.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from unlazy.training import label
-from unlazy.training.recipes import LabelRecipe
+from unlazy import distributed
+from unlazy.training import checkpoint, parallel
+from unlazy.training.feeds import Feed
+from unlazy.training.objective import Batch, Objective
+from unlazy.training.recipe import DistillRecipe, Recipe
+from unlazy.training.schedule import cosine, learning_rate
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-LOG_EVERY, SAVE_EVERY = 50, 250
-
-
-def build(recipe: LabelRecipe) -> nn.Module:
-    """The model of a recipe, freshly initialised from the recipe's seed."""
-    from timm.models.vision_transformer import VisionTransformer
-
-    torch.manual_seed(recipe.seed)
-    return VisionTransformer(**dataclasses.asdict(recipe.model))
+Evaluate = Callable[[], dict[str, float]]
 
 
-def learning_rate(recipe: LabelRecipe, step: int, steps: int) -> float:
-    """Linear warm-up from zero, then a cosine to zero.
+def train(
+    recipe: Recipe,
+    objective: Objective,
+    feed: Feed,
+    out: Path,
+    *,
+    evaluate: Evaluate | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Train and yield a row of the log every few steps; resumes from the latest checkpoint.
 
-    >>> recipe = LabelRecipe("example", warmup=0.1, learning_rate=1.0)
-    >>> [round(learning_rate(recipe, step, 100), 3) for step in (0, 5, 10, 55, 100)]
-    [0.0, 0.5, 1.0, 0.5, 0.0]
-    """
-    warm = max(1, round(recipe.warmup * steps))
-    if step < warm:
-        return recipe.learning_rate * step / warm
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
-
-
-def train(recipe: LabelRecipe, pixels: Tensor, labels: Tensor, out: Path) -> Iterator[dict]:
-    """Train on uint8 ``pixels`` (n, 3, H, W) and yield a row of the log every few steps.
-
-    Resumes from ``out/last.pt`` where there is one. The finished weights are
-    ``out/model.safetensors``, the resolved recipe ``out/recipe.json``.
+    The finished weights are ``out/model.safetensors``, the resolved recipe ``out/recipe.json``.
 
     Raises:
         ValueError: ``out`` holds a run of another recipe.
-        FloatingPointError: the loss is not finite; the message names the step.
+        FloatingPointError: the loss is not finite; the message names the step and the batch.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    _claim(out, recipe)
-    model = build(recipe)
-    optimizer = torch.optim.AdamW(
-        _groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True
-    )
-    per_epoch = len(pixels) // recipe.batch
-    steps, first = per_epoch * recipe.epochs, 0
-    if (out / "last.pt").is_file():
-        state = torch.load(out / "last.pt", weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
-    model.train()
-    started, epoch, order = time.perf_counter(), -1, torch.empty(0)
-    for step in range(first, steps):
-        if step // per_epoch != epoch:
-            epoch = step // per_epoch
-            generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
-            order = torch.randperm(len(pixels), generator=generator)
-        chosen = order[(step % per_epoch) * recipe.batch :][: recipe.batch]
-        torch.manual_seed((recipe.seed + 1) * 1_000_003 + step)
-        images = label.normalise(label.augment(pixels[chosen], recipe.padding), MEAN, STD)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, step, steps)
-        loss = label.loss(model, images, labels[chosen], recipe)
+    checkpoint.claim(out, recipe)
+    device = feed.device
+    objective.trained.to(device).train()
+    objective.state = {key: value.to(device) for key, value in objective.state.items()}
+    module = parallel.wrap(objective.trained, recipe, device)
+    if objective.averaged is not None:
+        objective.averaged.to(device).eval().requires_grad_(False)
+        if recipe.sharding == "fully_shard" and distributed.world() > 1:
+            parallel.shard(objective.averaged)
+    optimizer = build_optimizer(objective.trained, recipe)
+    first, steps = checkpoint.restore(out, objective, optimizer), feed.steps
+    _rewind(out, first)
+    started = time.perf_counter()
+    for step, batch in enumerate(feed.batches(first), start=first):
+        loss = _step(recipe, objective, module, optimizer, batch, step=step, steps=steps)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss became {loss.item()} at step {step} of {steps}")
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-        optimizer.step()
+            _stop(out, feed, batch, loss, step=step, steps=steps)
         done = step + 1
-        if done % LOG_EVERY == 0 or done == steps:
+        due = done == steps or done % (recipe.evaluate_every or steps) == 0
+        before = time.perf_counter()
+        evaluated = evaluate() if evaluate and recipe.evaluate_every and due else {}
+        started += time.perf_counter() - before  # images/s is the training's alone
+        if done % recipe.log_every == 0 or done == steps or evaluated:
             rate = (done - first) * recipe.batch / (time.perf_counter() - started)
-            row = {"step": done, "steps": steps, "loss": loss.item(), "images_per_second": rate}
-            with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(row) + "\n")
-            yield row
-        if done % SAVE_EVERY == 0 or done == steps:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": done}
-            torch.save(state, out / "last.pt.part")
-            os.replace(out / "last.pt.part", out / "last.pt")
-    save_file(model.state_dict(), out / "model.safetensors.part")
-    os.replace(out / "model.safetensors.part", out / "model.safetensors")
+            yield _log(out, feed, evaluated, loss, rate=rate, step=done)
+        if done % recipe.save_every == 0 or done == steps:
+            checkpoint.save(out, done, objective, optimizer)
+    _finish(out, objective)
 
 
-def load(out: Path) -> nn.Module:
-    """The trained model of a finished run, in evaluation mode."""
-    fields = json.loads((out / "recipe.json").read_text())
-    model = build(LabelRecipe(**fields | {"model": _config(fields["model"])}))
-    model.load_state_dict(load_file(out / "model.safetensors"))
-    return model.eval()
-
-
-def _config(fields: dict):
-    from unlazy.training.recipes import ViTConfig
-
-    return ViTConfig(**fields)
-
-
-def _claim(out: Path, recipe: LabelRecipe) -> None:
-    """Write the recipe, or check that the run already there has the same one."""
-    path, text = out / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2)
-    if path.is_file() and path.read_text() != text:
-        old, new = json.loads(path.read_text()), json.loads(text)
-        changed = [key for key in new if old.get(key) != new[key]]
-        raise ValueError(
-            f"{out} holds a run whose {', '.join(changed)} differ; choose another folder"
-        )
-    path.write_text(text)
-
-
-def _groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Weight decay for matrices only, as is usual for ViTs."""
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    return [
-        {"params": decayed, "weight_decay": weight_decay},
+def build_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW with weight decay for matrices only, as is usual for ViTs."""
+    decayed = [p for p in module.parameters() if p.ndim > 1]
+    plain = [p for p in module.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
+    made = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas, fused=True)
+    for weight in module.parameters():  # from the start: a frozen weight is saved like the others
+        made.state[weight] = {
+            "step": torch.zeros((), device=weight.device),
+            "exp_avg": torch.zeros_like(weight),
+            "exp_avg_sq": torch.zeros_like(weight),
+        }
+    return made
+
+
+def _step(
+    recipe: Recipe,
+    objective: Objective,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    *,
+    step: int,
+    steps: int,
+) -> Tensor:
+    """One optimizer step; the mean loss of this rank's parts, before the step."""
+    torch.manual_seed((recipe.seed + 1) * 1_000_003 + step + (distributed.rank() << 40))
+    _schedule(optimizer, recipe, step, steps)
+    optimizer.zero_grad()
+    device = batch.targets.device
+    low = recipe.precision == "bfloat16"
+    total = torch.zeros((), device=device)
+    for place, part in enumerate(batch.parts(recipe.accumulate)):
+        last = place == recipe.accumulate - 1
+        with parallel.without_sync(module, last=last):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
+                loss = objective.loss(module, part, step=step, steps=steps) / recipe.accumulate
+            if not torch.isfinite(loss):
+                return loss.detach()
+            loss.backward()
+        total += loss.detach()
+    if recipe.clip_norm is not None:
+        nn.utils.clip_grad_norm_(objective.trained.parameters(), recipe.clip_norm)
+    objective.after_backward(step, steps)
+    optimizer.step()
+    objective.after_step(step, steps)
+    if objective.averaged is not None:
+        average(objective.averaged, objective.trained, objective.momentum(step, steps))
+    return total
+
+
+def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int, steps: int) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(recipe, step, steps)
+    if isinstance(recipe, DistillRecipe):
+        decay = cosine(recipe.weight_decay, recipe.final_weight_decay, step / steps)
+        optimizer.param_groups[0]["weight_decay"] = decay
+
+
+@torch.no_grad()
+def average(averaged: nn.Module, trained: nn.Module, momentum: float) -> None:
+    """``averaged = momentum * averaged + (1 - momentum) * trained``, for each weight."""
+    for slow, fast in zip(averaged.parameters(), trained.parameters(), strict=True):
+        slow.lerp_(fast, 1 - momentum)
+
+
+def _stop(out: Path, feed: Feed, batch: Batch, loss: Tensor, *, step: int, steps: int) -> None:
+    indices = batch.indices.tolist()
+    path = out / f"not_finite-rank{distributed.rank()}.json"
+    names = {index: feed.name_of(index) for index in indices}
+    checkpoint.write(path, json.dumps({"step": step, "batch": names}, indent=1).encode())
+    raise FloatingPointError(
+        f"the loss became {loss.item()} at step {step} of {steps}; its batch holds"
+        f" {', '.join(map(str, indices[:8]))}{', ...' if len(indices) > 8 else ''}"
+        f" ({names[indices[0]]}, ...): all are named in {path}."
+        " A lower learning_rate, or clip_norm, is the usual cure."
+    )
+
+
+def _log(
+    out: Path, feed: Feed, evaluated: dict[str, float], loss: Tensor, *, rate: float, step: int
+) -> dict[str, Any]:
+    """A row of the log, the same on every rank, written by the main one."""
+    row: dict[str, Any] = {"step": step, "steps": feed.steps, "loss": parallel.mean(loss).item()}
+    row["images_per_second"] = rate
+    if evaluated:
+        row["evaluation"] = evaluated
+    skipped = {name: why for each in distributed.gather(feed.skipped) for name, why in each.items()}
+    if skipped:
+        row["skipped"] = len(skipped)
+    if distributed.on_main():
+        if skipped:
+            checkpoint.write(out / "skipped.json", json.dumps(skipped, indent=1).encode())
+        with (out / "log.jsonl").open("a") as log:
+            log.write(json.dumps(row) + "\n")
+    return row
+
+
+def _rewind(out: Path, first: int) -> None:
+    """Drop the rows of steps that are done again, and half a row that a kill left."""
+    path = out / "log.jsonl"
+    if not path.is_file() or not distributed.on_main():
+        return
+    kept = []
+    for line in path.read_text().splitlines(keepends=True):
+        if line.endswith("\n") and json.loads(line)["step"] <= first:
+            kept.append(line)
+    checkpoint.write(path, "".join(kept).encode())
+
+
+def _finish(out: Path, objective: Objective) -> None:
+    """Write the weights that the run was for."""
+    for name, module in objective.exports().items():
+        weights = {key: value.cpu().contiguous() for key, value in parallel.whole(module).items()}
+        if distributed.on_main():
+            part = out / f"{name}.safetensors.part"
+            save_file(weights, part)
+            part.replace(out / f"{name}.safetensors")

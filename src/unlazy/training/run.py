@@ -1,20 +1,102 @@
-"""Read a recipe's data and train it."""
+"""From a recipe and a folder of data to a finished run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from unlazy.training import loop
-from unlazy.training.recipes import LabelRecipe
+import torch
+
+from unlazy import distributed
+from unlazy.training import checkpoint, loop, tracking
+from unlazy.training.distill import Distill
+from unlazy.training.evaluation import Evaluation
+from unlazy.training.feeds import Feed, Held, Read
+from unlazy.training.initial import start_from
+from unlazy.training.label import Label
+from unlazy.training.objective import Objective
+from unlazy.training.plan import plan
+from unlazy.training.reading import Caption, label_of, transform_of
+from unlazy.training.recipe import DistillRecipe, LabelRecipe, Recipe, TextRecipe
+from unlazy.training.sources import Source, hold, open_source
+from unlazy.training.text import Text
 
 
-def run(recipe: LabelRecipe, data: Path, out: Path) -> Iterator[dict]:
-    """Train ``recipe`` on the data folder and yield rows of the log; resumes where it stopped."""
-    import torch
+def run(
+    recipe: Recipe, data: Path, out: Path, *, trackers: Iterable[tracking.Tracker] = ()
+) -> Iterator[dict[str, Any]]:
+    """Train ``recipe`` on the data folder and yield rows of the log; resumes where it stopped.
 
-    from unlazy.data.tiny_imagenet import TinyImageNet
+    Under torchrun every rank calls this, inside ``distributed.started()``.
+    """
+    checkpoint.claim(out, recipe)
+    source = open_source(recipe, data)
+    device = _device()
+    objective = build(recipe, source)
+    feed = _feed(recipe, objective, source, device)
+    evaluate = None
+    if source.validation is not None:
+        evaluate = Evaluation(recipe, objective, source.validation, source.training, device)
+    tell = tracking.writers(trackers, out, recipe.name) if distributed.on_main() else []
+    for row in loop.train(recipe, objective, feed, out, evaluate=evaluate):
+        for write in tell:
+            write(row["step"], tracking.numbers(row))
+        yield row
 
-    pixels, labels = TinyImageNet(data, "train").pixels()
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-    yield from loop.train(recipe, images, torch.from_numpy(labels), out)
+
+def describe(recipe: Recipe, data: Path | None) -> str:
+    """The dry run: what ``recipe`` would do; with a data folder its pictures are counted."""
+    source = open_source(recipe, data) if data else None
+    count = len(source.training) if source else None
+    return plan(recipe, build(recipe, source), count)
+
+
+def build(recipe: Recipe, source: Source | None) -> Objective:
+    """The objective of a recipe, freshly initialised from the recipe's seed or from ``init``."""
+    torch.manual_seed(recipe.seed)
+    if isinstance(recipe, TextRecipe):
+        made: Objective = Text(recipe, source.classes if source else ())
+    elif isinstance(recipe, DistillRecipe):
+        made = Distill(recipe)
+    else:
+        assert isinstance(recipe, LabelRecipe)
+        made = Label(recipe)
+    if recipe.init is not None:
+        trained, averaged = made.trained, made.averaged
+        start_from(_trunk(trained), recipe.init)
+        if averaged is not None:
+            averaged.load_state_dict(trained.state_dict())
+    return made
+
+
+def _trunk(module: Any) -> Any:
+    """The ViT inside what is trained."""
+    return getattr(module, "visual", getattr(module, "backbone", module))
+
+
+def _device() -> torch.device:
+    """This process's GPU, if there is one."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def _feed(recipe: Recipe, objective: Objective, source: Source, device: torch.device) -> Feed:
+    if recipe.hold:
+        found = hold(source.training, recipe.model.img_size, workers=recipe.workers or 0)
+        where = found.indices.tolist()
+        return Held(
+            recipe,
+            objective,
+            found.pixels.to(device),
+            found.labels,
+            names=lambda index: source.training.name_of(where[index]),
+            skipped=found.skipped,
+        )
+    target = label_of
+    if isinstance(objective, Text):
+        target = Caption(objective.tokens, objective.recipe.text.context)
+    skipped = dict(getattr(source.training, "skipped", {}))
+    return Read(recipe, source.training, transform_of(recipe), target, device, skipped)

@@ -1,0 +1,162 @@
+"""Files of the ViT that is trained here, in the Hugging Face convention.
+
+A folder holds ``model.safetensors`` with timm's names and shapes, and ``config.json``: under
+``unlazy`` all fields of ``ViTConfig``, beside it what timm needs to build the same function, where
+timm can: then ``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads it as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from huggingface_hub import ModelHubMixin, hf_hub_download
+from safetensors.torch import save_file
+from torch import Tensor
+
+from unlazy.backbones.vit_config import ViTConfig
+from unlazy.backbones.weights import CheckpointMismatch, Loaded, fit, read_checkpoint
+
+if TYPE_CHECKING:
+    from unlazy.backbones.vit import ViT
+
+WEIGHTS = "model.safetensors"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+POOLS = {"cls": "token", "mean": "avg", "max": "max"}
+
+
+class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extraction"]):
+    """``save_pretrained``, ``from_pretrained`` and ``push_to_hub`` of a ``ViT``."""
+
+    config: ViTConfig
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        model: Any = self
+        state = timm_layout(self.config, model.state_dict())
+        save_file(
+            {key: value.contiguous() for key, value in state.items()}, save_directory / WEIGHTS
+        )
+        written = json.dumps(config_file(self.config), indent=2)
+        (save_directory / "config.json").write_text(written + "\n")
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        config: dict[str, Any] | None = None,
+        **download: Any,  # revision, cache_dir and so on, as the mixin hands them over
+    ) -> Any:
+        """The model of a folder or of a repository.
+
+        Raises:
+            ValueError: no configuration of this ViT, or one that does not fit.
+            BadCheckpoint, CheckpointMismatch: the weights cannot be used.
+        """
+        if not isinstance(config, dict) or not isinstance(config.get("unlazy"), dict):
+            raise ValueError(
+                f"{model_id} has no config.json that names the fields of unlazy's ViT;"
+                " for weights of other models use timm:NAME --checkpoint FILE"
+            )
+        folder = Path(model_id)
+        if folder.is_dir():
+            path = folder / WEIGHTS
+        else:
+            path = Path(hf_hub_download(model_id, WEIGHTS, **download))
+        made: Any = cls
+        model = made(ViTConfig.from_fields(config["unlazy"]))
+        load_weights(model, path)
+        return model.eval()
+
+
+def load_weights(model: ViT, path: Path) -> Loaded:
+    """Load a file of ours or of timm's layout into a model, exactly.
+
+    Weights of a model with another pool fit, unless a pool has weights of its own.
+
+    Raises:
+        BadCheckpoint: the file cannot be read, or a weight is not finite.
+        CheckpointMismatch: its keys or shapes are not the model's.
+    """
+    state = read_checkpoint(path)
+    registers = model.config.registers
+    found = next((len(value[0]) for key, value in state.items() if key.endswith("reg_token")), 0)
+    if found != registers:
+        raise CheckpointMismatch(
+            f"{path.name} was trained with {found} registers, the model has {registers};"
+            f" use registers={found}, or train from scratch: registers are learned with the rest"
+        )
+    return fit(model, state, name=path.name, convert=lambda named: own_layout(model.config, named))
+
+
+def timm_layout(config: ViTConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of ours as timm has them.
+
+    They differ with registers alone: timm then gives positions to patches only, so the position
+    of CLS is added to the CLS token.
+    """
+    if not (config.registers and config.class_token):
+        return dict(state)
+    position, patches = state["pos_embed"][:, :1], state["pos_embed"][:, 1:]
+    return state | {"cls_token": state["cls_token"] + position, "pos_embed": patches}
+
+
+def own_layout(config: ViTConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of timm's layout, or of ours, as ours: a CLS without position gets a zero one."""
+    positions = state.get("pos_embed")
+    if not config.class_token or positions is None or positions.shape[1] != config.side**2:
+        return dict(state)
+    return state | {"pos_embed": torch.cat([torch.zeros_like(positions[:, :1]), positions], dim=1)}
+
+
+def not_in_timm(config: ViTConfig) -> str | None:
+    """Why timm's VisionTransformer cannot be the same function, or None if it can."""
+    if config.pool not in POOLS:
+        return f"timm has no {config.pool} pool; only {', '.join(POOLS)} go there"
+    if config.windows:
+        return "timm's VisionTransformer has no windowed blocks"
+    return None
+
+
+def timm_arguments(config: ViTConfig) -> dict[str, Any]:
+    """Arguments with which timm's VisionTransformer is the same function."""
+    return {
+        "img_size": config.img_size,
+        "patch_size": config.patch_size,
+        "embed_dim": config.embed_dim,
+        "depth": config.depth,
+        "num_heads": config.num_heads,
+        "num_classes": config.num_classes,
+        "class_token": config.class_token,
+        "reg_tokens": config.registers,
+        "no_embed_class": config.registers > 0,
+        "global_pool": POOLS[config.pool],
+        "fc_norm": False,
+        "init_values": config.layer_scale,
+        "dynamic_img_size": True,
+    }
+
+
+def config_file(config: ViTConfig) -> dict[str, Any]:
+    """What ``config.json`` holds."""
+    fields = {"unlazy": dataclasses.asdict(config)}
+    if not_in_timm(config):
+        return fields
+    return fields | {
+        "architecture": "vit_base_patch16_224",  # any plain ViT: the arguments say the rest
+        "num_classes": config.num_classes,
+        "num_features": config.embed_dim,
+        "model_args": timm_arguments(config),
+        "pretrained_cfg": {
+            "input_size": [3, config.img_size, config.img_size],
+            "interpolation": "bicubic",
+            "mean": list(MEAN),
+            "std": list(STD),
+            "num_classes": config.num_classes,
+            "first_conv": "patch_embed.proj",
+            "classifier": "head",
+        },
+    }

@@ -1,0 +1,129 @@
+"""Pictures with captions in tar shards, as webdataset writes them.
+
+Files of one sample follow each other and share their name up to the first dot of its last part:
+``000017.jpg`` and ``000017.txt``, or ``000017.json`` with a key ``caption``.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unlazy.data.folder import SUFFIXES, decode_image
+from unlazy.data.sample import Sample, Unreadable
+
+DAMAGED = "the shard is damaged, only what stands before the damage is used"
+
+
+@dataclass(frozen=True)
+class Captioned(Sample):
+    """A sample with its caption."""
+
+    caption: str = ""
+
+
+class CaptionShards:
+    """The samples of all ``*.tar`` below a folder, in sorted order.
+
+    The headers of all shards are read once, here; a picture is then one seek and one read. A
+    sample without picture or caption, and what follows the damage in a shard, is left out.
+
+    Attributes:
+        skipped: name -> reason of what was left out.
+
+    Raises:
+        FileNotFoundError: no shard, or no whole sample in any.
+    """
+
+    classes: tuple[str, ...] = ()
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.shards = sorted(self.root.rglob("*.tar"))
+        if not self.shards:
+            raise FileNotFoundError(f"no *.tar shard in {self.root} or below it")
+        self.skipped: dict[str, str] = {}
+        rows = [row for place in range(len(self.shards)) for row in self._index(place)]
+        if not rows:
+            raise FileNotFoundError(
+                f"no picture with a caption in the {len(self.shards)} shards of {self.root};"
+                " a sample is NAME.jpg with NAME.txt, or with NAME.json that has a key caption"
+            )
+        self._rows = np.array(rows, dtype=np.int64)  # shard, then offset and size of both files
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Captioned:
+        shard, at, size, text_at, text_size = self._rows[index].tolist()
+        path = self.shards[shard]
+        picture = _bytes(path, at, size)
+        image = decode_image(picture)
+        caption = _caption(_bytes(path, text_at, text_size))
+        return Captioned(image=image, name=self.name_of(index), caption=caption)
+
+    def name_of(self, index: int) -> str:
+        """Shard and position in it, readable or not."""
+        shard, at = self._rows[index, :2].tolist()
+        return f"{self.shards[shard].relative_to(self.root).as_posix()} at byte {at}"
+
+    def _index(self, shard: int) -> Iterator[tuple[int, int, int, int, int]]:
+        """Rows of the whole samples of one shard."""
+        for key, files in self._samples(self.shards[shard]):
+            picture = next((files[end] for end in files if f".{end}" in SUFFIXES), None)
+            text = files.get("txt") or files.get("json")
+            name = f"{self.shards[shard].name}:{key}"
+            if picture is None:
+                self.skipped[name] = "it has no picture"
+            elif text is None:
+                self.skipped[name] = "it has no caption"
+            else:
+                yield (shard, *picture, *text)
+
+    def _samples(self, path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
+        """Key of each sample and ending -> (offset, size) of its files."""
+        last, files = "", {}
+        try:
+            with tarfile.open(path, "r:") as shard:
+                for member in shard:
+                    folder, _, name = member.name.rpartition("/")
+                    stem, _, ending = name.partition(".")
+                    key = f"{folder}/{stem}"
+                    if key != last and files:
+                        yield last, files
+                        files = {}
+                    last = key
+                    if member.isfile():
+                        files[ending.lower()] = (member.offset_data, member.size)
+                if any(_bytes(path, shard.offset, tarfile.BLOCKSIZE)):  # no end mark of zeros
+                    self.skipped[path.name] = f"{DAMAGED} at byte {shard.offset}"
+        except (tarfile.TarError, OSError, EOFError) as problem:
+            self.skipped[path.name] = f"{DAMAGED}: {problem}"
+        if files:
+            yield last, files
+
+
+def _bytes(path: Path, at: int, size: int) -> bytes:
+    try:
+        with path.open("rb") as shard:
+            shard.seek(at)
+            return shard.read(size)
+    except OSError as problem:
+        raise Unreadable(f"{path} cannot be read: {problem.strerror}") from problem
+
+
+def _caption(content: bytes) -> str:
+    text = content.decode("utf-8", "replace").strip()
+    if text.startswith("{"):
+        try:
+            text = str(json.loads(text).get("caption") or "")
+        except json.JSONDecodeError as problem:
+            raise Unreadable(f"its caption is no JSON: {problem}") from problem
+    if not text:
+        raise Unreadable("its caption is empty")
+    return text

@@ -1,0 +1,1 @@
+"""Fixes: from a backbone to a backbone that shares its weights."""

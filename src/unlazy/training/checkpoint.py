@@ -1,0 +1,161 @@
+"""Checkpoints: a folder a step, written whole or not at all; safetensors and JSON, no pickle.
+
+``weights.safetensors`` holds the trained module, its average and what else the objective must
+remember, ``optimizer.safetensors`` the optimizer's moments, ``state.json`` the step. Order and
+randomness are functions of seed and step, so there is nothing else to keep.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.distributed.checkpoint import state_dict as dcp
+from torch.optim import Optimizer
+
+from unlazy import distributed
+from unlazy.training.objective import Objective
+from unlazy.training.recipe import OF_THE_MACHINE, Recipe
+
+SAVED = dcp.StateDictOptions(full_state_dict=True, cpu_offload=True)  # whole, on the main rank
+FULL = dcp.StateDictOptions(full_state_dict=True)  # whole, on every rank
+
+
+def claim(out: Path, recipe: Recipe) -> None:
+    """Write the recipe into the run's folder, or check that the run there has the same one.
+
+    Raises:
+        ValueError: another recipe; the message shows what differs.
+        OSError: the folder cannot be written.
+    """
+    if not distributed.on_main():
+        return
+    path, new = out / "recipe.json", json.loads(json.dumps(dataclasses.asdict(recipe)))
+    if path.is_file():
+        old = json.loads(path.read_text())
+        changed = differences(old, new)
+        if changed:
+            lines = "".join(f"\n  {line}" for line in changed)
+            raise ValueError(
+                f"{out} holds a run of another recipe:{lines}\n"
+                "set these back to go on with it, or choose another folder with -o"
+            )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write(path, json.dumps(new, indent=2).encode())
+    except OSError as problem:
+        raise OSError(f"cannot write to {out}: {problem.strerror}") from problem
+    for part in out.glob("*.part"):
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """``key: old -> new`` for each field that differs and is not ``OF_THE_MACHINE``.
+
+    >>> differences({"epochs": 1, "model": {"depth": 2}}, {"epochs": 3, "model": {"depth": 2}})
+    ['epochs: 1 there, 3 now']
+    """
+    lines = []
+    for key in dict.fromkeys([*old, *new]):
+        before, after = old.get(key, "absent"), new.get(key, "absent")
+        if isinstance(before, dict) and isinstance(after, dict):
+            lines += differences(before, after, f"{prefix}{key}.")
+        elif before != after and key not in OF_THE_MACHINE:
+            lines.append(f"{prefix}{key}: {before} there, {after} now")
+    return lines
+
+
+def save(out: Path, step: int, objective: Objective, optimizer: Optimizer) -> None:
+    """Write the checkpoint of ``step``, then delete the one before.
+
+    Every rank takes part in collecting; the main one writes.
+
+    Raises:
+        OSError: it could not be written; the message names the last good one, which stays.
+    """
+    weights = _modules(objective)
+    moments = {
+        f"{weight}.{key}": tensor
+        for weight, own in _moments(objective, optimizer, SAVED).get("state", {}).items()
+        for key, tensor in own.items()
+    }
+    if not distributed.on_main():
+        return
+    part = out / f"checkpoint-{step:08d}.part"
+    try:
+        part.mkdir()
+        save_file(weights, part / "weights.safetensors")
+        save_file(moments, part / "optimizer.safetensors")
+        (part / "state.json").write_text(json.dumps({"step": step}))
+        os.replace(part, out / f"checkpoint-{step:08d}")
+    except (OSError, SafetensorError) as problem:
+        shutil.rmtree(part, ignore_errors=True)
+        before = latest(out)
+        kept = f"the last good one is {before}" if before else "there is none before it"
+        raise OSError(
+            f"the checkpoint of step {step} could not be written ({problem}); {kept}."
+            " Free some space and start the same command again: it goes on from there."
+        ) from problem
+    for old in sorted(out.glob("checkpoint-????????"))[:-1]:
+        shutil.rmtree(old)
+
+
+def restore(out: Path, objective: Objective, optimizer: Optimizer) -> int:
+    """Load the latest checkpoint in place and return its step; 0 without one."""
+    found = latest(out)
+    if found is None:
+        return 0
+    state = json.loads((found / "state.json").read_text())
+    weights = load_file(found / "weights.safetensors")
+    for name, module in _named(objective).items():
+        own = {k.removeprefix(f"{name}."): v for k, v in weights.items() if _in(k, name)}
+        dcp.set_model_state_dict(module, {**own}, options=FULL)
+    for key, tensor in objective.state.items():
+        tensor.copy_(weights[f"state.{key}"])
+    moments = _moments(objective, optimizer, FULL)  # what else it holds, each step sets anew
+    for key, tensor in load_file(found / "optimizer.safetensors").items():
+        weight, _, kind = key.rpartition(".")
+        moments["state"][weight][kind] = tensor
+    dcp.set_optimizer_state_dict(objective.trained, optimizer, moments, options=FULL)
+    return state["step"]
+
+
+def latest(out: Path) -> Path | None:
+    """The newest whole checkpoint of a run."""
+    return max(out.glob("checkpoint-????????"), default=None)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+def _named(objective: Objective) -> dict[str, nn.Module]:
+    found = {"trained": objective.trained}
+    return found | ({} if objective.averaged is None else {"averaged": objective.averaged})
+
+
+def _in(key: str, name: str) -> bool:
+    return key.startswith(f"{name}.")
+
+
+def _moments(objective: Objective, optimizer: Optimizer, options: dcp.StateDictOptions) -> Any:
+    """The optimizer's state by names of weights."""
+    return dcp.get_optimizer_state_dict(objective.trained, optimizer, options=options)
+
+
+def _modules(objective: Objective) -> dict[str, Tensor]:
+    found = {f"state.{key}": tensor.cpu() for key, tensor in objective.state.items()}
+    for name, module in _named(objective).items():
+        state: dict[str, Any] = dcp.get_model_state_dict(module, options=SAVED)
+        found |= {f"{name}.{key}": value.contiguous() for key, value in state.items()}
+    return found

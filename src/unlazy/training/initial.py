@@ -1,0 +1,62 @@
+"""Start from weights that are there: fine-tuning, for example with another pool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from unlazy.backbones.vit import ViT
+from unlazy.backbones.vit_files import own_layout
+from unlazy.catalog import load_backbone
+
+FRESH = ("head.", "pool.")
+"""Parts that may start from scratch: what the classes or the pool need."""
+
+
+def start_from(model: ViT, init: str) -> list[str]:
+    """Copy the weights that ``init`` names into the model, and return the names left fresh.
+
+    Args:
+        model: the ViT of the recipe.
+        init: ``file:RUN``, ``bundled:NAME``, ``timm:NAME``, or a file with weights in timm's or
+            our layout.
+
+    Raises:
+        ValueError: a part of the trunk has no weights there, or weights of another shape; other
+            registers.
+    """
+    found = _weights(model, init)
+    registers = len(found["reg_token"][0]) if "reg_token" in found else 0
+    if registers != model.config.registers:
+        raise ValueError(
+            f"{init} has {registers} registers, the recipe {model.config.registers}; use"
+            f" model.registers={registers}: registers are learned with the rest, from the start"
+        )
+    own = model.state_dict()
+    fits = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}
+    fresh = [key for key in own if key not in fits]
+    missing = [key for key in fresh if not key.startswith(FRESH)]
+    if missing:
+        shapes = {key: tuple(found[key].shape) if key in found else "absent" for key in missing}
+        key = missing[0]
+        raise ValueError(
+            f"{init} does not fit the recipe's model: {key} is {shapes[key]} there and"
+            f" {tuple(own[key].shape)} here ({len(missing)} such parts). The trunk must be the"
+            " same: set model.embed_dim, depth, patch_size, img_size as they were trained."
+        )
+    model.load_state_dict(own | fits)
+    return fresh
+
+
+def _weights(model: ViT, init: str) -> dict[str, Tensor]:
+    from unlazy.backbones.weights import read_checkpoint
+
+    if Path(init).is_file():
+        return own_layout(model.config, read_checkpoint(Path(init)))
+    source = load_backbone(init).model
+    if isinstance(source, ViT):
+        return source.state_dict()
+    from unlazy.backbones.vit_timm import from_timm
+
+    return from_timm(source).state_dict()

@@ -1,0 +1,112 @@
+"""``key=value`` on the command line: typed against the fields of a recipe, nested ones by dots."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any, Literal, Union
+
+from unlazy.catalog import suggest
+
+
+def override(recipe: Any, words: Sequence[str]) -> Any:
+    """The recipe with the fields that ``words`` name set otherwise.
+
+    Values are read as the field's type: numbers, ``true``/``false``, ``none``, a choice, or a
+    list with commas for a tuple. In a field for numbers ``1`` is a count and ``1.0`` a share.
+
+    >>> from unlazy.training.recipe import LabelRecipe
+    >>> override(LabelRecipe("a"), ["epochs=2", "model.pool=max"]).model.pool
+    'max'
+
+    Raises:
+        ValueError: not of the form key=value, an unknown key (near ones are named), or a value
+            of another type.
+    """
+    changes: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise ValueError(f"{word!r} is no override; write key=value, for example epochs=2")
+        kind = _kind(type(recipe), key)
+        try:
+            changes[key] = _read(text, kind)
+        except ValueError as error:
+            raise ValueError(f"{key} takes {_say(kind)}, not {text!r}") from error
+    return _replace(recipe, changes)
+
+
+def keys(kind: type, prefix: str = "") -> dict[str, Any]:
+    """All keys that may be set, nested ones included, and their types."""
+    hints = typing.get_type_hints(kind)
+    found: dict[str, Any] = {}
+    for each in dataclasses.fields(kind):
+        if not each.init:
+            continue
+        if dataclasses.is_dataclass(hints[each.name]):
+            found |= keys(hints[each.name], f"{prefix}{each.name}.")
+        else:
+            found[prefix + each.name] = hints[each.name]
+    return found
+
+
+def _kind(kind: type, key: str) -> Any:
+    known = keys(kind)
+    if key not in known:
+        nested = [name for name in known if name.endswith(f".{key}")]
+        hint = f"did you mean {nested[0]}?" if nested else suggest(key, known)
+        raise ValueError(f"{kind.__name__} has no field {key!r}; {hint}")
+    return known[key]
+
+
+def _replace(recipe: Any, changes: dict[str, Any]) -> Any:
+    """All changes of one dataclass at once, so that fields may depend on each other."""
+    own: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {}
+    for key, value in changes.items():
+        first, dot, rest = key.partition(".")
+        if dot:
+            nested.setdefault(first, {})[rest] = value
+        else:
+            own[first] = value
+    own |= {name: _replace(getattr(recipe, name), inner) for name, inner in nested.items()}
+    return dataclasses.replace(recipe, **own)
+
+
+def _read(text: str, kind: Any) -> Any:
+    origin, options = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        if text.lower() == "none":
+            return None
+        return _read(text, next(each for each in options if each is not type(None)))
+    if origin is Literal:
+        if text not in options:
+            raise ValueError
+        return text
+    if origin is tuple:
+        parts = [part for part in text.split(",") if part]
+        if options[-1] is not Ellipsis and len(parts) != len(options):
+            raise ValueError
+        return tuple(_read(part, options[0]) for part in parts)
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError
+        return text.lower() == "true"
+    if kind is float:
+        return int(text) if text.lstrip("+-").isdigit() else float(text)
+    return kind(text)
+
+
+def _say(kind: Any) -> str:
+    origin, options = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        return " or ".join("none" if each is type(None) else _say(each) for each in options)
+    if origin is Literal:
+        return f"one of {', '.join(options)}"
+    if origin is tuple:
+        several = "any number of" if options[-1] is Ellipsis else str(len(options))
+        return f"{several} values with commas between ({_say(options[0])})"
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return names.get(kind, str(kind))

@@ -1,0 +1,125 @@
+"""What a recipe would do, without data: ``unlazy train RECIPE --dry-run``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unlazy import distributed
+from unlazy.training.objective import Batch, Objective
+from unlazy.training.recipe import SIZES, DistillRecipe, Recipe, TextRecipe
+
+PROBE = 2  # pictures of the pass that is weighed
+
+
+def plan(recipe: Recipe, objective: Objective, count: int | None) -> str:
+    """Resolved recipe, parameters, steps and an estimate of memory, as text.
+
+    Args:
+        recipe: resolved.
+        objective: freshly built, on the CPU.
+        count: training pictures, where they are known from the data itself.
+    """
+    trained = _parameters(objective.trained)
+    kept = {name: _parameters(module) for name, module in objective.exports().items()}
+    lines = [
+        f"{key} = {json.dumps(value)}" for key, value in _flat(dataclasses.asdict(recipe)).items()
+    ]
+    lines += [
+        "",
+        f"parameters trained: {trained:,}",
+        f"parameters kept: {', '.join(f'{value:,} ({key})' for key, value in kept.items())}",
+        f"steps: {_steps(recipe, count)}",
+        f"memory: {_memory(recipe, objective)}",
+    ]
+    return "\n".join(lines)
+
+
+def _flat(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in fields.items():
+        found |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return found
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
+
+
+def _steps(recipe: Recipe, count: int | None) -> str:
+    known = count or SIZES.get(recipe.data)
+    if known is None:
+        return "unknown until the captions are counted; give --data to count them"
+    per_epoch = known // recipe.batch
+    return (
+        f"{per_epoch * recipe.epochs:,} ({recipe.epochs} epochs of {per_epoch:,}, from"
+        f" {known:,} pictures in batches of {recipe.batch})"
+    )
+
+
+def _memory(recipe: Recipe, objective: Objective) -> str:
+    """Weights, gradients, optimizer and average; and what a pass keeps for its gradient.
+
+    The latter is weighed on two pictures in float32 and scaled up; bfloat16 needs about half.
+    """
+    ranks = distributed.world()
+    fixed = 16 * _parameters(objective.trained)
+    if objective.averaged is not None:
+        fixed += 4 * _parameters(objective.averaged)
+    if recipe.sharding == "fully_shard":
+        fixed //= ranks
+    part = recipe.batch // (ranks * recipe.accumulate)
+    kept = _kept_by_a_pass(recipe, objective) * part // PROBE
+    kept //= 2 if recipe.precision == "bfloat16" else 1
+    held = ""
+    if recipe.hold and recipe.data in SIZES:
+        held = f" + {_size(SIZES[recipe.data] * 3 * recipe.model.img_size**2)} of held pixels"
+    return (
+        f"about {_size(fixed)} of weights, gradients and optimizer + {_size(kept)} of activations"
+        f" ({part} pictures a part){held}, on each of {ranks} rank{'s'[: ranks > 1]}"
+    )
+
+
+def _kept_by_a_pass(recipe: Recipe, objective: Objective) -> int:
+    """Bytes that autograd keeps of a forward pass over ``PROBE`` pictures, weights left out."""
+    own = {weight.untyped_storage().data_ptr() for weight in objective.trained.parameters()}
+    seen: dict[int, int] = {}
+
+    def weigh(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            seen[storage.data_ptr()] = storage.nbytes()
+            alive.append(tensor)  # so that no other tensor gets its address
+        return tensor
+
+    alive: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(weigh, lambda tensor: tensor):
+        objective.loss(objective.trained, _probe(recipe), step=0, steps=1)
+    return sum(seen.values())
+
+
+def _probe(recipe: Recipe) -> Batch:
+    side = recipe.model.img_size
+    views = [torch.zeros(PROBE, 3, side, side)]
+    targets = torch.zeros(PROBE, dtype=torch.int64)
+    if isinstance(recipe, DistillRecipe):
+        local = torch.zeros(PROBE, 3, recipe.local_size, recipe.local_size)
+        views = views * 2 + [local] * recipe.local_crops
+    if isinstance(recipe, TextRecipe):
+        targets = torch.zeros(PROBE, recipe.text.context, dtype=torch.int64)
+    return Batch(views, targets, torch.arange(PROBE))
+
+
+def _size(count: int) -> str:
+    """Bytes for a reader.
+
+    >>> _size(3_400_000), _size(2_500_000_000)
+    ('3 MB', '2.5 GB')
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

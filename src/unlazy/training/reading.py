@@ -1,0 +1,108 @@
+"""Augmentation of pictures that worker processes read: timm's and torchvision's transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unlazy.data.sample import Sample
+from unlazy.training.recipe import DistillRecipe, LabelRecipe, Recipe, TextRecipe
+from unlazy.training.views import MEAN, STD
+
+
+class Single:
+    """One random crop by timm: flips, RandAugment and random erasing as the recipe has them."""
+
+    def __init__(self, recipe: LabelRecipe | TextRecipe) -> None:
+        from timm.data.transforms_factory import create_transform
+
+        label = recipe if isinstance(recipe, LabelRecipe) else None
+        no_jitter: Any = None
+        self.crop: Any = create_transform(
+            recipe.model.img_size,
+            is_training=True,
+            scale=recipe.crop_scale,
+            hflip=recipe.flip,
+            color_jitter=no_jitter,
+            auto_augment=label.rand_augment if label else None,
+            re_prob=label.erasing if label else 0.0,
+            re_mode="pixel",
+            interpolation="bicubic",
+            mean=MEAN,
+            std=STD,
+        )
+
+    def __call__(self, image: Any) -> list[Tensor]:
+        """A picture's view."""
+        return [self.crop(image)]
+
+
+class Several:
+    """DINO's crops by torchvision: two global ones and the local ones."""
+
+    def __init__(self, recipe: DistillRecipe) -> None:
+        from torchvision.transforms import v2
+
+        size = recipe.model.img_size
+        first = _crop(v2, size, recipe.global_scale, blur=1.0, solarise=0.0)
+        second = _crop(v2, size, recipe.global_scale, blur=0.1, solarise=0.2)
+        local = _crop(v2, recipe.local_size, recipe.local_scale, blur=0.5, solarise=0.0)
+        self.crops = [first, second] + [local] * recipe.local_crops
+
+    def __call__(self, image: Any) -> list[Tensor]:
+        """A picture's views."""
+        return [crop(image) for crop in self.crops]
+
+
+def _crop(
+    v2: Any, size: int, scale: tuple[float, float], *, blur: float, solarise: float
+) -> Callable[[Any], Tensor]:
+    """Source: DINO's augmentation; the blur's kernel covers three of its standard deviations."""
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(size, scale, interpolation=v2.InterpolationMode.BICUBIC),
+            v2.RandomHorizontalFlip(),
+            v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.2, 0.1)], p=0.8),
+            v2.RandomGrayscale(0.2),
+            v2.RandomApply([v2.GaussianBlur(13, (0.1, 2.0))], p=blur),
+            v2.RandomSolarize(128, p=solarise),
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(MEAN, STD),
+        ]
+    )
+
+
+def transform_of(recipe: Recipe) -> Callable[[Any], list[Tensor]]:
+    """How a picture that is read becomes views."""
+    if isinstance(recipe, DistillRecipe):
+        return Several(recipe)
+    assert isinstance(recipe, LabelRecipe | TextRecipe)
+    return Single(recipe)
+
+
+@dataclass(frozen=True)
+class Caption:
+    """The tokens of a sample: of its own caption, or of its class by a random template."""
+
+    tokens: Tensor
+    context: int
+
+    def __call__(self, sample: Sample) -> Tensor:
+        """(context,) int64."""
+        from unlazy.data.captions import Captioned
+        from unlazy.training.text import tokenize
+
+        if isinstance(sample, Captioned):
+            return tokenize([sample.caption], self.context)[0]
+        assert sample.label is not None
+        return self.tokens[sample.label, int(torch.randint(self.tokens.shape[1], ()))]
+
+
+def label_of(sample: Sample) -> int:
+    """The class index; -1 where there is none."""
+    return -1 if sample.label is None else sample.label

@@ -1,0 +1,176 @@
+"""Real processes: two gloo ranks train as one does; a killed run goes on as if it had not been."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+PROGRAM = """
+import dataclasses, os, sys
+from pathlib import Path
+import torch
+from unlazy import distributed
+from unlazy.training import loop
+from unlazy.training.feeds import Held
+from unlazy.training.recipes import DistillRecipe, LabelRecipe, TextRecipe, ViTConfig
+from unlazy.training.overrides import override
+from unlazy.training.run import build
+
+torch.set_num_threads(1)
+model = ViTConfig(
+    img_size=16, patch_size=4, embed_dim=16, depth=2, num_heads=2, num_classes=0, registers=1
+)
+shared = dict(batch=8, epochs=3, log_every=1, save_every=4, evaluate_every=0)
+label = LabelRecipe(
+    "label", model=dataclasses.replace(model, num_classes=3), padding=2, **shared, ema=0.9,
+    mixup=0.8, cutmix=1.0
+)
+recipes = {
+    "label": label,
+    "text": TextRecipe("text", model=model, padding=2, **shared),
+    "self": DistillRecipe(
+        "self", model=model, local_size=8, local_crops=2, prototypes=32, hidden=16, bottleneck=8,
+        **shared
+    ),
+}
+class Names:
+    classes = ("cat", "dog", "fish")
+
+generator = torch.Generator().manual_seed(0)
+pixels = torch.randint(0, 256, (32, 3, 16, 16), dtype=torch.uint8, generator=generator)
+labels = torch.randint(0, 3, (32,), generator=generator)
+with distributed.started():
+    for job in sys.argv[1:]:  # FOLDER:KIND KEY=VALUE ...
+        out, _, words = job.partition(":")
+        kind, *words = words.split()
+        recipe = override(recipes[kind], words)
+        objective = build(recipe, Names())
+        feed = Held(recipe, objective, pixels, labels)
+        for row in loop.train(recipe, objective, feed, Path(out)):
+            if row["step"] == int(os.environ.get("FAIL_AT", -1)) and distributed.rank() == 1:
+                raise RuntimeError("the GPU of this rank fell off")
+"""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    path = tmp_path_factory.mktemp("program") / "program.py"
+    path.write_text(PROGRAM)
+    return path
+
+
+def command(program: Path, *jobs: str, ranks: int = 1) -> list[str]:
+    alone = [sys.executable, str(program), *jobs]
+    if ranks == 1:
+        return alone
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return [*torchrun, f"--nproc_per_node={ranks}", *alone[1:]]
+
+
+def run(program: Path, *jobs: str, ranks: int = 1, **environment: str) -> tuple[int, str]:
+    done = subprocess.run(
+        command(program, *jobs, ranks=ranks),
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | environment,
+    )
+    return done.returncode, done.stderr
+
+
+def rows(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def losses(out: Path) -> torch.Tensor:
+    found = rows(out)
+    assert [row["step"] for row in found] == list(range(1, len(found) + 1))
+    return torch.tensor([row["loss"] for row in found])
+
+
+def compare(first: Path, second: Path, *, exact: bool) -> None:
+    close = {"rtol": 0, "atol": 0} if exact else {"rtol": 1e-3, "atol": 2e-5}
+    torch.testing.assert_close(losses(first), losses(second), **close)
+    weights, others = (load_file(out / "model.safetensors") for out in (first, second))
+    for key, value in weights.items():
+        torch.testing.assert_close(others[key], value, **close, msg=key)
+
+
+VARIANTS = [
+    "label",
+    "label accumulate=2",
+    "label sharding=fully_shard",
+    "text",
+    "text sharding=fully_shard",
+    "self",
+    "self accumulate=2",
+    "self sharding=fully_shard",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(program, tmp_path_factory):
+    """Folders of the same recipes on one rank (by kind) and on two (by variant)."""
+    folder = tmp_path_factory.mktemp("trained")
+    one = {kind: folder / kind for kind in ("label", "text", "self")}
+    two = {words: folder / words.replace(" ", "-").replace("=", "-2-") for words in VARIANTS}
+    two = {words: out.with_name(f"two-{out.name}") for words, out in two.items()}
+    for ranks, jobs in ((1, one), (2, two)):
+        code, error = run(program, *(f"{out}:{job}" for job, out in jobs.items()), ranks=ranks)
+        assert code == 0, error
+    return one, two
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_two_ranks_train_as_one(trained, variant):
+    one, two = trained
+    alone = one[variant.split()[0]]
+    assert len(losses(alone)) == 12
+    compare(alone, two[variant], exact=False)
+
+
+def test_a_rank_that_dies_ends_the_job_with_its_error_and_one_rank_goes_on(
+    program, tmp_path, trained
+):
+    started = time.perf_counter()
+    job = f"{tmp_path / 'parts'}:self sharding=fully_shard"
+    code, error = run(program, job, ranks=2, FAIL_AT="7")
+    assert code != 0
+    assert "the GPU of this rank fell off" in error
+    assert time.perf_counter() - started < 100
+    assert 4 <= length(tmp_path / "parts") < 12
+    code, error = run(program, job)
+    assert code == 0, error
+    compare(trained[0]["self"], tmp_path / "parts", exact=False)
+
+
+@pytest.mark.parametrize("kind", ["label", "self"])
+def test_killed_at_any_moment_and_resumed_is_never_stopped(program, tmp_path, kind):
+    whole, parts = (f"{tmp_path / name}:{kind} epochs=30" for name in ("whole", "parts"))
+    assert run(program, whole)[0] == 0
+    out, killed = tmp_path / "parts", 0
+    for more in (1, 13):  # rows that it may write before it is killed
+        child = subprocess.Popen(command(program, parts), stderr=subprocess.DEVNULL)
+        before = length(out)
+        while child.poll() is None and length(out) < before + more:
+            time.sleep(0.002)
+        if child.poll() is None:
+            child.send_signal(signal.SIGKILL)
+            killed += 1
+        child.wait()
+    assert killed == 2
+    assert length(out) < 120
+    assert run(program, parts)[0] == 0
+    compare(tmp_path / "whole", out, exact=True)
+
+
+def length(out: Path) -> int:
+    path = out / "log.jsonl"
+    return len(path.read_bytes().splitlines()) if path.is_file() else 0
