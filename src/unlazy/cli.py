@@ -6,6 +6,8 @@ Heavy imports are inside the commands, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             app(arguments, print_error=False, exit_on_error=False)
         except Stopped as stop:
             leave(stop)
+        except BrokenPipeError:  # head, or another reader, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
         except (CycloptsError, Mistake, ValueError, OSError, ImportError) as problem:
             complain(problem)
             sys.exit(1)

@@ -41,6 +41,12 @@ def build(kind):
 def loop(): return build(Loop)
 def long(): return build(OneLongOperation)
 
+class SickOnRankOne(TimmViT):
+    def encode(self, images):
+        return super().encode(images) * float("nan" if os.environ["RANK"] == "1" else 1)
+
+def sick(): return build(SickOnRankOne)
+
 def killed():
     import unlazy.report.write as write
     write.write_maps = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -113,12 +119,12 @@ def test_a_signal_in_a_forward_pass_ends_everything(folder, number, word, send, 
 
 
 def test_what_a_killed_run_left_goes_at_the_next(folder):
-    with report(folder, "models.py:killed") as process:
+    with report(folder, "models.py:killed", "--shown", "1") as process:
         process.communicate()
     assert process.returncode == -signal.SIGKILL
     out = folder / "new" / "out"
     assert [path.name[:13] for path in out.iterdir()] == [".unlazy-part-"]
-    with report(folder, "timm:test_vit", "--random") as process:
+    with report(folder, "timm:test_vit", "--random", "--shown", "1") as process:
         _, err = process.communicate()
     assert process.returncode == 0, err
     assert sorted(path.name for path in out.iterdir()) == ["index.html", "maps", "record.json"]
@@ -143,6 +149,7 @@ def test_no_room_for_the_page_names_the_folder_and_leaves_nothing(folder):
         ("timm:test_vitt", (), "unlazy: timm has no model 'test_vitt'; did you mean"),
         ("timm:test_vit", ("--bogus", "1"), "unlazy: Unknown option: --bogus"),
         ("timm:test_vit", ("--random", "--shown", "0"), "unlazy: shown is 0; a page shows"),
+        ("models.py:sick", (), "unlazy: test_vit returned values that are not finite"),
     ],
 )
 def test_of_several_ranks_one_tells_of_a_mistake(folder, model, more, message):
@@ -153,3 +160,32 @@ def test_of_several_ranks_one_tells_of_a_mistake(folder, model, more, message):
     assert err.count("unlazy: ") == 1, err
     assert message in err
     assert not (folder / "new").exists()
+
+
+LEAVER = """
+import os
+from unlazy import distributed
+
+with distributed.started():
+    if distributed.rank() == 1:
+        os._exit(0)
+    try:
+        distributed.gather(1)
+    except ConnectionError as error:
+        print(error)
+"""
+
+
+def test_a_rank_that_is_left_alone_says_so(folder):
+    (folder / "leaver.py").write_text(LEAVER)
+    ranks = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "leaver.py")
+    found = subprocess.run(
+        [sys.executable, *ranks], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    assert "another rank ended early" in found.stdout, found.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_mistake():
+    command = f"{sys.executable} -m unlazy list models | head -1 > /dev/null"
+    found = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert found.stderr == ""
