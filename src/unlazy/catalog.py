@@ -53,9 +53,16 @@ FIXES = {
     "neighbour-median": "unlazy.fixes.baselines:NeighbourMedian",
     "position-mean": "unlazy.fixes.baselines:PositionMean",
 }
-RECIPES = {
-    name: f"unlazy.training.recipes:{name}"
-    for name in ("tiny_label", "tiny_label_lazystrike", "tiny_label_registers")
+TINY = (
+    *("tiny_label", "tiny_label_lazystrike", "tiny_label_registers", "tiny_finetune_lazystrike"),
+    *("tiny_dino", "tiny_dino_lazystrike", "tiny_clip", "tiny_clip_lazystrike"),
+)
+PAPER = (
+    *("imagenet_b16_last", "imagenet_b32_last", "imagenet_s16_last", "imagenet_s16_deit"),
+    *("clip_b16", "dino_s16", "windows_s16", "patch28_b"),
+)
+RECIPES = {name: f"unlazy.training.recipes:{name}" for name in TINY} | {
+    name: f"unlazy.training.paper:{name}" for name in PAPER
 }
 
 TABLES = {

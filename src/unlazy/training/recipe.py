@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from unlazy.backbones.vit import ViTConfig
 
@@ -204,17 +204,3 @@ class DistillRecipe(Recipe):
             raise ValueError(
                 f"local_size {self.local_size} is no multiple of patch_size {self.model.patch_size}"
             )
-
-
-CLASSES = {"label": LabelRecipe, "text": TextRecipe, "self": DistillRecipe}
-
-
-def from_json(fields: dict[str, Any]) -> Recipe:
-    """The recipe that a run's ``recipe.json`` holds."""
-    known = dict(fields)
-    made = CLASSES[known.pop("supervision", "label")]
-    known["model"] = ViTConfig(**known["model"])
-    if "text" in known:
-        known["text"] = TextConfig(**known["text"])
-    pairs = {key: tuple(value) for key, value in known.items() if isinstance(value, list)}
-    return made(**known | pairs)

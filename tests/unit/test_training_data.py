@@ -1,0 +1,235 @@
+"""What a run reads: class folders, caption shards, bad files; the same batches on any rank."""
+
+import dataclasses
+import io
+import json
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unlazy import distributed
+from unlazy.data.captions import CaptionShards
+from unlazy.data.class_folders import ClassFolders
+from unlazy.data.sample import Unreadable
+from unlazy.training import feeds
+from unlazy.training.recipes import DistillRecipe, LabelRecipe, TextRecipe, ViTConfig
+from unlazy.training.run import describe, run
+from unlazy.training.sources import hold, open_source
+
+MODEL = ViTConfig(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=2)
+READ = LabelRecipe(
+    "read",
+    model=MODEL,
+    data="imagenet",
+    hold=False,
+    crop="resized",
+    batch=4,
+    epochs=2,
+    workers=0,
+    log_every=1,
+    evaluate_every=2,
+    rand_augment="rand-m5",
+    erasing=0.5,
+)
+
+
+def picture(seed: int, size=(40, 50)) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer := io.BytesIO(), format="PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def folders(tmp_path):
+    root = tmp_path / "imagenet"
+    for split, count in (("train", 6), ("val", 3)):
+        for place, name in enumerate(("n01_cat", "n02_dog")):
+            (root / split / name).mkdir(parents=True)
+            for index in range(count):
+                path = root / split / name / f"{split}{place}_{index}.png"
+                path.write_bytes(picture(100 * place + index))
+    (root / "boxes" / "val").mkdir(parents=True)
+    box = "<object><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>19</ymax></bndbox>"
+    (root / "boxes" / "val" / "val0_1.xml").write_text(f"<annotation>{box}</object></annotation>")
+    return root
+
+
+def add(shard: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    shard.addfile(member, io.BytesIO(content))
+
+
+@pytest.fixture
+def shards(tmp_path):
+    root = tmp_path / "captions"
+    root.mkdir()
+    for place in range(2):
+        with tarfile.open(root / f"{place:05d}.tar", "w") as shard:
+            for index in range(4):
+                add(shard, f"{index:06d}.png", picture(index + 10 * place))
+                text = f"picture {index} of shard {place}"
+                if index % 2:
+                    add(shard, f"{index:06d}.txt", text.encode())
+                else:
+                    add(shard, f"{index:06d}.json", json.dumps({"caption": text}).encode())
+    return root
+
+
+def test_class_folders_have_labels_names_and_boxes(folders):
+    found = ClassFolders(folders, "val")
+    assert found.classes == ["n01 cat", "n02 dog"]
+    assert [found[index].label for index in (0, 5)] == [0, 1]
+    assert found[1].boxes.tolist() == [[1, 2, 10, 20]]
+    assert found[0].boxes is None
+    (folders / "words.txt").write_text("n01_cat\ttabby, tabby cat\nn02_dog\tpug\n")
+    assert ClassFolders(folders, "train").classes == ["tabby", "pug"]
+
+
+def test_a_folder_of_another_layout_says_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder train; it must hold train/<class>/"):
+        open_source(READ, tmp_path)
+
+
+def test_another_number_of_classes_says_which_to_set(folders):
+    wrong = dataclasses.replace(READ, model=dataclasses.replace(MODEL, num_classes=1000))
+    with pytest.raises(ValueError, match=r"has 2 classes, .* 1000; use model.num_classes=2"):
+        open_source(wrong, folders)
+
+
+def test_shards_give_pictures_with_their_captions(shards):
+    found = CaptionShards(shards)
+    assert len(found) == 8
+    assert found[5].caption == "picture 1 of shard 1"
+    assert found[4].caption == "picture 0 of shard 1"
+    expected = np.asarray(Image.open(io.BytesIO(picture(11))))
+    assert np.array_equal(np.asarray(found[5].image), expected)
+    assert found.skipped == {}
+
+
+def test_bad_samples_of_shards_are_skipped_and_named(shards):
+    with tarfile.open(shards / "00002.tar", "w") as shard:
+        add(shard, "lonely.png", picture(0))
+        add(shard, "blind.txt", b"no picture")
+        add(shard, "broken.png", b"no png at all")
+        add(shard, "broken.txt", b"a caption")
+        add(shard, "mute.png", picture(1))
+        add(shard, "mute.json", b'{"key": 1}')
+    (shards / "00003.tar").write_bytes(b"this is no tar file" * 100)
+    whole = (shards / "00001.tar").read_bytes()
+    (shards / "00004.tar").write_bytes(whole[:6000] + b"damage" * 2000)
+    found = CaptionShards(shards)
+    assert found.skipped["00002.tar:/lonely"] == "it has no caption"
+    assert found.skipped["00002.tar:/blind"] == "it has no picture"
+    assert "damaged" in found.skipped["00003.tar"]
+    assert "00004.tar" in " ".join(found.skipped)
+    with pytest.raises(Unreadable, match="none of JPEG"):
+        found[8]
+    with pytest.raises(Unreadable, match="caption is empty"):
+        found[9]
+
+
+def test_no_shard_and_no_caption_say_what_is_expected(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no \*.tar shard"):
+        CaptionShards(tmp_path)
+    with tarfile.open(tmp_path / "0.tar", "w") as shard:
+        add(shard, "a.png", picture(0))
+    with pytest.raises(FileNotFoundError, match=r"NAME.jpg with NAME.txt"):
+        CaptionShards(tmp_path)
+
+
+def rows(recipe, data, out):
+    return list(run(recipe, data, out))
+
+
+def test_a_run_over_class_folders_trains_evaluates_and_names_bad_pictures(folders, tmp_path):
+    (folders / "train" / "n01_cat" / "train0_2.png").write_bytes(b"")
+    found = rows(READ, folders, tmp_path / "out")
+    assert [row["step"] for row in found] == list(range(1, 7))
+    assert found[-1]["skipped"] == 1
+    skipped = json.loads((tmp_path / "out" / "skipped.json").read_text())
+    assert skipped == {"train/n01_cat/train0_2.png": "the file is empty (0 bytes)"}
+    evaluated = [row["evaluation"] for row in found if "evaluation" in row]
+    assert len(evaluated) == 3
+    assert 0 <= evaluated[-1]["top1"] <= 1
+    assert 0 < evaluated[-1]["point_in_box/chance"] <= 1
+
+
+def test_reading_again_gives_the_same_losses_with_any_number_of_workers(folders, tmp_path):
+    first = rows(READ, folders, tmp_path / "first")
+    again = rows(dataclasses.replace(READ, workers=2), folders, tmp_path / "again")
+    assert [row["loss"] for row in first] == [row["loss"] for row in again]
+
+
+def test_many_bad_pictures_in_a_row_are_an_error_that_names_them(folders):
+    for path in (folders / "train").rglob("*.png"):
+        path.write_bytes(b"")
+    recipe = dataclasses.replace(READ, evaluate_every=0)
+    with pytest.raises(Unreadable, match=r"10 pictures in a row .*train0_1.png"):
+        rows(recipe, folders, folders / "out")
+
+
+def test_captions_train_and_class_folders_beside_them_evaluate(shards, folders, tmp_path):
+    (folders / "val").rename(shards / "val")
+    recipe = TextRecipe(
+        "captions",
+        model=dataclasses.replace(MODEL, num_classes=12),
+        data="captions",
+        hold=False,
+        crop="resized",
+        batch=4,
+        epochs=2,
+        workers=0,
+        log_every=1,
+    )
+    found = rows(recipe, shards, tmp_path / "out")
+    assert len(found) == 4
+    assert 0 <= found[-1]["evaluation"]["top1"] <= 1
+    assert "steps: 4 (2 epochs of 2, from 8 pictures" in describe(recipe, shards)
+
+
+def test_dino_over_class_folders_is_evaluated_by_neighbours(folders, tmp_path):
+    recipe = DistillRecipe(
+        "self",
+        model=dataclasses.replace(MODEL, num_classes=0),
+        data="imagenet",
+        hold=False,
+        batch=4,
+        epochs=1,
+        local_size=16,
+        local_crops=2,
+        prototypes=16,
+        hidden=8,
+        bottleneck=4,
+        workers=0,
+    )
+    found = rows(recipe, folders, tmp_path / "out")
+    assert 0 <= found[-1]["evaluation"]["knn"] <= 1
+
+
+def test_held_pixels_leave_out_what_cannot_be_read(folders):
+    (folders / "train" / "n02_dog" / "train1_0.png").write_bytes(b"no png")
+    found = hold(ClassFolders(folders, "train"), 32)
+    assert found.pixels.shape == (11, 3, 32, 32)
+    assert found.labels.tolist() == [0] * 6 + [1] * 5
+    assert found.indices.tolist() == [*range(6), *range(7, 12)]
+    assert list(found.skipped) == ["train/n02_dog/train1_0.png"]
+
+
+def test_ranks_share_each_batch_without_overlap(monkeypatch):
+    recipe = LabelRecipe("order", batch=8)
+    whole = feeds.chosen(recipe, 50, 9)
+    monkeypatch.setattr(distributed, "world", lambda: 4)
+    parts = []
+    for rank in range(4):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        parts.append(whole[feeds.mine(8)])
+    assert torch.equal(torch.cat(parts), whole)
+    epochs = [
+        torch.cat([feeds.chosen(recipe, 48, 6 * epoch + k) for k in range(6)]) for epoch in range(2)
+    ]
+    assert all(sorted(each.tolist()) == list(range(48)) for each in epochs)
+    assert not torch.equal(*epochs)
