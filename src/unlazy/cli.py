@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
+from unlazy.cli_train import train
 from unlazy.console import Stopped, complain, leave, plain_warnings, progress, stoppable, tell
 from unlazy.inputs import (
     Mistake,
@@ -35,6 +36,7 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,  # main says a word before it ends
 )
+app.command(train)
 
 Images = Annotated[
     list[str],
@@ -200,60 +202,6 @@ def list_names(
             if kept:
                 print(f"\n{family} ({len(kept)})")
                 print("\n".join(f"  {scheme}:{name}" for name in kept))
-
-
-@app.command
-def train(
-    recipe: str,
-    /,
-    *overrides: Annotated[str, Parameter(help="KEY=VALUE, for example epochs=2 model.keep=0.5.")],
-    data: Annotated[Path | None, Parameter(help="The data set's folder.")] = None,
-    output: Annotated[Path | None, Parameter(name=["-o", "--output"])] = None,
-    dry_run: Annotated[
-        bool, Parameter(negative="", help="Print recipe, parameters, memory and steps; stop.")
-    ] = False,
-    track: Annotated[
-        list[Literal["tensorboard", "wandb"]], Parameter(negative="", help="Also log there.")
-    ] = [],  # noqa: B006
-) -> None:
-    """Train RECIPE on DATA; started again, it resumes. Also under torchrun -m unlazy train.
-
-    See `unlazy list recipes`.
-    """
-    from unlazy import distributed
-    from unlazy.catalog import find
-    from unlazy.training.overrides import override
-    from unlazy.training.run import describe, run
-
-    resolved = override(find("recipes", recipe)(), overrides)
-    if dry_run:
-        print(describe(resolved, data))
-        return
-    if data is None:
-        raise Mistake(f"{recipe} needs --data FOLDER ({resolved.data}), or --dry-run")
-    folder, row = output or Path("runs") / resolved.name, {}
-    with distributed.started(), progress("step") as (bar, task):
-        try:
-            for row in run(resolved, data, folder, trackers=track):
-                text = f"loss {row['loss']:.3f}, {row['images_per_second']:.0f} images/s"
-                bar.update(task, completed=row["step"], total=row["steps"], description=text)
-        except FloatingPointError as problem:
-            raise Mistake(problem) from problem
-        if not distributed.on_main():
-            return
-    if row.get("skipped"):
-        print(f"{row['skipped']} pictures were skipped; see {folder / 'skipped.json'}")
-    for number, value in row.get("evaluation", {}).items():
-        print(f"{number}: {value:.3f}")
-    if resolved.supervision == "label" and resolved.data == "tiny-imagenet":
-        from unlazy.report.card import write_card
-
-        words = " ".join(["unlazy train", recipe, *overrides])
-        values = write_card(folder, data, command=f"{words} --data {data.name}")["values"]
-        for measure, number in (("accuracy", "top1"), ("patch_score", "point_in_box/cosine")):
-            found = values[measure][number]
-            print(f"{number}: {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})")
-    print(f"finished: use it as file:{folder}")
 
 
 def _measure_and_write(
