@@ -19,7 +19,7 @@ from torch import Tensor
 from performance.figures import Figure, interleaved, ratios
 from performance.pictures import write_photos
 from unlazy.backbones.base import Backbone
-from unlazy.batches import BATCH_PIXELS
+from unlazy.batches import CPU_PIXELS
 from unlazy.catalog import load_backbone
 from unlazy.data.folder import ImageFiles
 from unlazy.geometry import View
@@ -42,7 +42,7 @@ class _Setting:
         """Model input, decoded and normalised, in the batches that ``measure`` would make."""
         pixels = [self.view(self.dataset[index].image).pixels for index in range(len(self.dataset))]
         height, width = self.view.size
-        batches = torch.stack(pixels).split(BATCH_PIXELS // (height * width))
+        batches = torch.stack(pixels).split(CPU_PIXELS // (height * width))
         return [self.backbone.normalise(batch) for batch in batches]
 
     def report(self) -> Any:

@@ -15,9 +15,12 @@ from unlazy.data.sample import Unreadable
 from unlazy.geometry import View, Viewed
 from unlazy.ledger import Batch
 
-BATCH_PIXELS = 32 * 224 * 224  # how many pixels are passed through the model at once
-PENDING_BATCHES = 8  # how many batches' pixels may wait for more pictures of their size
-MOST_AHEAD = 64  # pictures that are decoded while the model works
+GPU_PIXELS = 32 * 224 * 224  # that pass through a model at once
+CPU_PIXELS = 8 * 224 * 224
+"""Fewer on a CPU: activations over 32 MiB, which glibc maps afresh each time, took about a tenth of
+the time of ViT-S and ViT-B at 32 pictures of 224 x 224; at 8 there are none."""
+PENDING_BATCHES = 32  # how many batches' pixels may wait for more pictures of their size
+MOST_AHEAD = 64  # pictures
 
 
 @dataclass(frozen=True)
@@ -34,30 +37,40 @@ def batches(
     view: View,
     *,
     batch_size: int | None,
+    pixels: int,
     workers: int,
     skip: Callable[[Skipped], None],
 ) -> Iterator[Batch]:
     """Batches of equal picture size, in the order in which sizes fill up.
 
     When pictures of many sizes wait, those of the size that holds most pixels go unfilled.
+
+    Args:
+        dataset: as for ``measure``.
+        view: as for ``measure``.
+        batch_size: pictures in a full batch; None: as many as have ``pixels`` together.
+        pixels: how many pixels should pass through the model at once.
+        workers: as for ``measure``.
+        skip: called with each picture that could not be read.
     """
     waiting: dict[tuple[int, ...], list[_Item]] = {}
 
-    def pixels(size: tuple[int, ...]) -> int:
+    def held(size: tuple[int, ...]) -> int:
         return len(waiting[size]) * math.prod(size)
 
-    for item in _items(dataset, view, batch_size=batch_size, workers=workers):
+    ahead = 2 if view.fit == "native" else batch_size or _fitting(view.size, pixels)
+    for item in _items(dataset, view, ahead=ahead, workers=workers):
         if isinstance(item, Skipped):
             skip(item)
             continue
         size = tuple(item.viewed.pixels.shape[1:])
         waiting.setdefault(size, []).append(item)
-        full = _full(size, batch_size)
-        most = PENDING_BATCHES * max(BATCH_PIXELS, full * math.prod(size))
+        full = batch_size or _fitting(size, pixels)
+        most = PENDING_BATCHES * max(pixels, full * math.prod(size))
         if len(waiting[size]) == full:
             yield _batch(waiting.pop(size))
-        elif sum(map(pixels, waiting)) > most:
-            yield _batch(waiting.pop(max(waiting, key=pixels)))
+        elif sum(map(held, waiting)) > most:
+            yield _batch(waiting.pop(max(waiting, key=held)))
     while waiting:
         yield _batch(waiting.pop(next(iter(waiting))))
 
@@ -92,10 +105,8 @@ class _Viewing(torch.utils.data.Dataset):
         return _Item(index, sample.name, sample.label, viewed)
 
 
-def _items(
-    dataset: Any, view: View, *, batch_size: int | None, workers: int
-) -> Iterable[_Item | Skipped]:
-    """This rank's pictures in order; workers decode about one batch ahead of the model.
+def _items(dataset: Any, view: View, *, ahead: int, workers: int) -> Iterable[_Item | Skipped]:
+    """This rank's pictures in order; workers decode about ``ahead`` while the model works.
 
     They send bytes: tensors would travel as shared memory, with a file held open for each one
     that waits for its batch.
@@ -104,20 +115,19 @@ def _items(
     workers = min(workers, len(viewing))
     if workers == 0:
         return map(viewing.__getitem__, range(len(viewing)))
-    ahead = 2 if view.fit == "native" else min(MOST_AHEAD, _full(view.size, batch_size))
     loader = torch.utils.data.DataLoader(
         viewing,
         batch_size=None,
         num_workers=workers,
         collate_fn=pickle.dumps,
-        prefetch_factor=max(2, ahead // workers),
+        prefetch_factor=max(2, min(MOST_AHEAD, ahead) // workers),
     )
     return map(pickle.loads, loader)
 
 
-def _full(size: tuple[int, ...], batch_size: int | None) -> int:
-    """How many pictures of a size (H, W) make a batch."""
-    return batch_size or max(1, BATCH_PIXELS // math.prod(size))
+def _fitting(size: tuple[int, ...], pixels: int) -> int:
+    """How many pictures of a size (H, W) have about so many pixels; at least one."""
+    return max(1, pixels // math.prod(size))
 
 
 def _batch(items: list[_Item]) -> Batch:

@@ -11,7 +11,7 @@ import torch
 
 from unlazy import distributed
 from unlazy.backbones.base import Backbone
-from unlazy.batches import Skipped, batches
+from unlazy.batches import CPU_PIXELS, GPU_PIXELS, Skipped, batches
 from unlazy.geometry import View
 from unlazy.ledger import Batch, Ledger, Measure, Seen
 from unlazy.tokens import Site
@@ -74,7 +74,7 @@ def measure(
         dataset: ``__len__`` and ``__getitem__ -> Sample`` (or ``Unreadable`` raised).
         measures: with distinct names.
         view: how pictures become model input.
-        batch_size: images a forward pass; None chooses by image size.
+        batch_size: images a forward pass; None chooses by image size and device.
         workers: processes that decode; 0 decodes in this one.
         progress: called with the number of pictures that this rank finished or skipped.
 
@@ -91,7 +91,15 @@ def measure(
         if progress is not None:
             progress(1)
 
-    for batch in batches(dataset, view, batch_size=batch_size, workers=workers, skip=skip):
+    on_cpu = next(backbone.parameters()).device.type == "cpu"
+    for batch in batches(
+        dataset,
+        view,
+        batch_size=batch_size,
+        pixels=CPU_PIXELS if on_cpu else GPU_PIXELS,
+        workers=workers,
+        skip=skip,
+    ):
         forward += _observe(backbone, batch, sites, measures=measures, ledger=ledger)
         names.update(zip(batch.indices, batch.names, strict=True))
         for kept in (viewed.kept for viewed in batch.views if viewed.kept is not None):

@@ -5,8 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unlazy import batches as module
-from unlazy.batches import batches
+from unlazy.batches import CPU_PIXELS, PENDING_BATCHES, batches
 from unlazy.data.sample import Sample
 from unlazy.geometry import View
 from unlazy.measure import measure
@@ -41,39 +40,43 @@ def backbone(**options):
     return TimmViT(model, name="tiny", weights="random")
 
 
-def collect(pictures, view, *, batch_size=None, workers=0):
-    return list(batches(pictures, view, batch_size=batch_size, workers=workers, skip=pytest.fail))
+def collect(pictures, *, pixels, batch_size=None, workers=0):
+    found = batches(
+        pictures, NATIVE, batch_size=batch_size, pixels=pixels, workers=workers, skip=pytest.fail
+    )
+    return list(found)
 
 
 @pytest.mark.parametrize("batch_size", [None, 3])
-def test_what_waits_is_bounded_however_many_sizes_there_are(monkeypatch, batch_size):
-    monkeypatch.setattr(module, "BATCH_PIXELS", 4 * 32 * 32)
-    sizes = [(16 * (1 + i % 9), 16 * (1 + i % 7)) for i in range(300)]
+def test_what_waits_is_bounded_however_many_sizes_there_are(batch_size):
+    pixels = 1024
+    sizes = [(16 * (1 + i % 9), 16 * (1 + i % 7)) for i in range(2000)]
     pictures, done, most = Pictures(sizes), [], 0
-    for batch in batches(pictures, NATIVE, batch_size=batch_size, workers=0, skip=pytest.fail):
+    for batch in batches(
+        pictures, NATIVE, batch_size=batch_size, pixels=pixels, workers=0, skip=pytest.fail
+    ):
         assert {tuple(view.pixels.shape) for view in batch.views} == {tuple(batch.pixels.shape[1:])}
         waited = sum(h * w for h, w in map(sizes.__getitem__, set(pictures.asked) - set(done)))
         most = max(most, waited)
         done += batch.indices
-    assert sorted(done) == list(range(300))
+    assert sorted(done) == list(range(2000))
     largest = 144 * 112  # one more picture than the bound may be at hand
-    allowed = module.PENDING_BATCHES * max(module.BATCH_PIXELS, (batch_size or 0) * largest)
+    allowed = PENDING_BATCHES * max(pixels, (batch_size or 0) * largest)
     assert most <= allowed + largest
     total = sum(height * width for height, width in sizes)
     assert allowed < total / 2, "the bound could not fail"
 
 
-def test_a_batch_size_that_was_asked_for_is_kept(monkeypatch):
-    monkeypatch.setattr(module, "BATCH_PIXELS", 16 * 16)
-    found = collect(Pictures([(32, 32)] * 10), NATIVE, batch_size=10)
-    assert [len(batch.indices) for batch in found] == [10]
+def test_a_batch_size_that_was_asked_for_is_kept():
+    found = collect(Pictures([(32, 32)] * 100), pixels=1, batch_size=100)
+    assert [len(batch.indices) for batch in found] == [100]
 
 
 def test_pictures_that_wait_hold_no_files_open():
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 60, before[1]))
     try:
-        found = collect(Pictures([(16, 16)] * 200), NATIVE, workers=1)
+        found = collect(Pictures([(16, 16)] * 200), pixels=CPU_PIXELS, workers=1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert [len(batch.indices) for batch in found] == [200]
