@@ -99,7 +99,7 @@ def tiny_finetune_lazystrike() -> LabelRecipe:
 
     Data: Tiny ImageNet.
     Cost: a fifth of ``tiny_label``.
-    Expected: TINY_FINETUNE_RESULT.
+    Expected: not measured yet.
     Command: ``unlazy train tiny_finetune_lazystrike --data tiny-imagenet-200``
     """
     return dataclasses.replace(
