@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,7 +12,6 @@ Kind = Literal["unimodal", "skewed", "bimodal", "constant", "unknown"]
 FEWEST = 8  # tokens; below this no distribution is judged
 DIP_TOKENS = 5_000  # the dip's p-value is meaningless for very many, dependent tokens
 RESAMPLES = 20
-MOST_STEPS, LIKELIHOOD_STEP = 100, 1e-3  # of a mixture's fit, as in scikit-learn
 VARIANCE_FLOOR = 1e-8  # of log-norms, added to that of each Gaussian
 
 
@@ -140,70 +139,28 @@ def redraws(rows: list[np.ndarray], *, seed: int = 0) -> dict[Kind, float]:
 
 def _two_modes(logs: np.ndarray, seed: int) -> tuple[float, float, float, float, float]:
     """BIC gain per token, Ashman D, minor weight, valley depth, log boundary."""
-    from sklearn.cluster import KMeans
+    from sklearn.mixture import GaussianMixture
 
+    column = logs[:, None]
     spread = logs.var() + VARIANCE_FLOOR
     one_bic = len(logs) * (np.log(2 * np.pi * spread) + logs.var() / spread)
     one_bic += 2 * np.log(len(logs))
-    halves = KMeans(2, n_init=1, random_state=seed)  # pyright: ignore[reportArgumentType]
-    start = _Mixture.of(logs, halves.fit_predict(logs[:, None]) == [[0], [1]])
     # Starting one mode in the extreme tail finds rare high norms that k-means would miss.
-    tail = np.array([np.median(logs), np.quantile(logs, 0.995)])
-    fits = [_fit(logs, start), _fit(logs, replace(start, means=tail))]
-    two_bic, two = min(((fit.bic(logs), fit) for fit in fits), key=lambda pair: pair[0])
+    middle, top = float(np.median(logs)), float(np.quantile(logs, 0.995))
+    starts = [None, np.array([[middle], [top]])]
+    mixtures = [
+        GaussianMixture(2, means_init=start, random_state=seed, reg_covar=VARIANCE_FLOOR)
+        for start in starts
+    ]
+    fits: list[Any] = [mixture.fit(column) for mixture in mixtures]
+    two_bic, two = min(((fit.bic(column), fit) for fit in fits), key=lambda pair: pair[0])
     gain = float((one_bic - two_bic) / len(logs))
-    low, high = np.sort(two.means)
-    ashman = float(np.sqrt(2) * (high - low) / np.sqrt(two.variances.sum()))
-    between = np.linspace(low, high, 201)
-    density = np.exp(np.logaddexp(*two.joint(between)))
+    order = np.argsort(two.means_[:, 0])
+    means, weights = two.means_[order, 0], two.weights_[order]
+    variances = two.covariances_[order, 0, 0]
+    ashman = float(np.sqrt(2) * (means[1] - means[0]) / np.sqrt(variances.sum()))
+    between = np.linspace(means[0], means[1], 201)
+    density = np.exp(two.score_samples(between[:, None]))
     lowest = int(density.argmin())
     valley = float(density[lowest] / max(min(density[0], density[-1]), 1e-300))
-    return gain, ashman, float(two.weights.min()), valley, float(between[lowest])
-
-
-@dataclass(frozen=True)
-class _Mixture:
-    """Two Gaussians: weights, means and variances, each (2,)."""
-
-    weights: np.ndarray
-    means: np.ndarray
-    variances: np.ndarray
-
-    @classmethod
-    def of(cls, values: np.ndarray, shares: np.ndarray) -> _Mixture:
-        """The likeliest one, given each Gaussian's share (2, n) in each value (n,)."""
-        counts = shares.sum(1) + 1e-15  # a Gaussian that has no value left does no harm
-        means = shares @ values / counts
-        variances = (shares * (values - means[:, None]) ** 2).sum(1) / counts + VARIANCE_FLOOR
-        return cls(counts / len(values), means, variances)
-
-    def joint(self, values: np.ndarray) -> np.ndarray:
-        """(2, n) log-density of each Gaussian times its weight."""
-        weights, means, variances = (
-            part[:, None] for part in (self.weights, self.means, self.variances)
-        )
-        scale = np.log(weights) - np.log(2 * np.pi * variances) / 2
-        return scale - (values - means) ** 2 / (2 * variances)
-
-    def bic(self, values: np.ndarray) -> float:
-        """Bayesian information criterion, with five parameters; lower is better."""
-        likelihood = np.logaddexp(*self.joint(values)).sum()
-        return float(5 * np.log(len(values)) - 2 * likelihood)
-
-
-def _fit(values: np.ndarray, found: _Mixture) -> _Mixture:
-    """Expectation and maximisation until the mean log-likelihood moves by less than 1e-3.
-
-    The steps of scikit-learn's ``GaussianMixture``, which takes 5 times as long for one
-    dimension.
-    """
-    before = -np.inf
-    for _ in range(MOST_STEPS):
-        joint = found.joint(values)
-        total = np.logaddexp(*joint)
-        found = _Mixture.of(values, np.exp(joint - total))
-        likelihood = float(total.mean())
-        if abs(likelihood - before) < LIKELIHOOD_STEP:
-            break
-        before = likelihood
-    return found
+    return gain, ashman, float(weights.min()), valley, float(between[lowest])

@@ -1,7 +1,6 @@
 import diptest
 import numpy as np
 import pytest
-from sklearn.mixture import GaussianMixture
 
 from unlazy import distributions
 
@@ -40,25 +39,6 @@ def test_a_narrow_bell_is_no_mixture():
     found = distributions.shape(norms)
     assert found.kind == "unimodal"
     assert found.bic_gain < distributions.Thresholds().bic_gain
-
-
-@pytest.mark.parametrize(
-    "kind", ["unimodal", "skewed", "bimodal 2 %", "bimodal 0.5 %", "bimodal 30 %"]
-)
-def test_mixture_is_scikit_learns(kind):
-    logs = np.log(np.abs(sample(kind, 3_000)))[:, None]
-    tail = [[np.median(logs)], [np.quantile(logs, 0.995)]]
-    fits = [
-        GaussianMixture(2, means_init=means, random_state=0, reg_covar=1e-8).fit(logs)
-        for means in (None, tail)
-    ]
-    best = min(fits, key=lambda fit: fit.bic(logs))
-    one = GaussianMixture(1, reg_covar=1e-8).fit(logs)
-    found = distributions.shape(np.exp(logs))
-    assert found.bic_gain == pytest.approx((one.bic(logs) - best.bic(logs)) / 3_000, abs=1e-9)
-    assert found.minor_share == pytest.approx(best.weights_.min(), rel=1e-6)
-    apart = np.sqrt(2 / best.covariances_.sum()) * np.ptp(best.means_)
-    assert found.ashman_d == pytest.approx(apart, rel=1e-6)
 
 
 def test_dip_is_the_librarys():
