@@ -212,6 +212,7 @@ def train(
     """
     from unlazy import distributed
     from unlazy.catalog import find
+    from unlazy.data.sample import Unreadable
     from unlazy.training.overrides import override
     from unlazy.training.run import describe, run
 
@@ -227,7 +228,7 @@ def train(
             for row in run(resolved, data, folder, trackers=track):
                 text = f"loss {row['loss']:.3f}, {row['images_per_second']:.0f} images/s"
                 bar.update(task, completed=row["step"], total=row["steps"], description=text)
-        except FloatingPointError as problem:
+        except (FloatingPointError, Unreadable) as problem:
             raise Mistake(problem) from problem
         if not distributed.on_main():
             return
