@@ -30,6 +30,7 @@ def train(
     """
     from unlazy import distributed
     from unlazy.catalog import find
+    from unlazy.data.sample import Unreadable
     from unlazy.training.overrides import override
     from unlazy.training.run import describe, run
 
@@ -45,14 +46,12 @@ def train(
             for row in run(resolved, data, folder, trackers=track):
                 text = f"loss {row['loss']:.3f}, {row['images_per_second']:.0f} images/s"
                 bar.update(task, completed=row["step"], total=row["steps"], description=text)
-        except FloatingPointError as problem:
+        except (FloatingPointError, Unreadable) as problem:
             raise Mistake(problem) from problem
         if not distributed.on_main():
             return
     if row.get("skipped"):
         print(f"{row['skipped']} pictures were skipped; see {folder / 'skipped.json'}")
-    for number, value in row.get("evaluation", {}).items():
-        print(f"{number}: {value:.3f}")
     if resolved.supervision == "label" and resolved.data == "tiny-imagenet":
         from unlazy.report.card import write_card
 
@@ -61,4 +60,7 @@ def train(
         for measure, number in (("accuracy", "top1"), ("patch_score", "point_in_box/cosine")):
             found = values[measure][number]
             print(f"{number}: {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})")
+    else:
+        for number, value in row.get("evaluation", {}).items():
+            print(f"{number}: {value:.3f}")
     print(f"finished: use it as file:{folder}")

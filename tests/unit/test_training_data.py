@@ -167,9 +167,11 @@ def test_reading_again_gives_the_same_losses_with_any_number_of_workers(folders,
 def test_many_bad_pictures_in_a_row_are_an_error_that_names_them(folders):
     for path in (folders / "train").rglob("*.png"):
         path.write_bytes(b"")
-    recipe = dataclasses.replace(READ, evaluate_every=0)
-    with pytest.raises(Unreadable, match=r"10 pictures in a row .*train0_1.png"):
-        rows(recipe, folders, folders / "out")
+    for workers in (0, 1):
+        recipe = dataclasses.replace(READ, evaluate_every=0, workers=workers)
+        with pytest.raises(Unreadable, match=r"10 pictures in a row .*train0_1.png") as found:
+            rows(recipe, folders, folders / "out")
+        assert "Traceback" not in str(found.value)
 
 
 def test_captions_train_and_class_folders_beside_them_evaluate(shards, folders, tmp_path):

@@ -167,7 +167,12 @@ def votes(patches: Float[Tensor, "B N D"], *, keep: int | float) -> Int[Tensor, 
     >>> counts.sum(1).tolist()
     [48, 48]
     """
-    return _highest(lazy_strike_scores(patches), kept(keep, patches.shape[1])).sum(dim=2)
+    scores, count = lazy_strike_scores(patches), kept(keep, patches.shape[1])
+    if count > 1:
+        return _highest(scores, count).sum(dim=2, dtype=torch.int32)
+    chosen = scores.max(dim=1).indices  # (B, D), of equal ones the first
+    counts = torch.zeros(patches.shape[:2], dtype=torch.int32, device=patches.device)
+    return counts.scatter_add_(1, chosen, torch.ones_like(chosen, dtype=torch.int32))
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ from unlazy.measure import measure
 from unlazy.measures.patch_score import PatchScore
 from unlazy.tokens import Site, Trace
 from unlazy.training import parallel
+from unlazy.training.feeds import reading_workers
 from unlazy.training.objective import Objective
 from unlazy.training.recipe import Recipe
 from unlazy.training.text import Text, class_vectors
@@ -145,7 +146,7 @@ class Evaluation:
         self, backbone: TrainedViT, pictures: Some, measures: list[Any]
     ) -> dict[str, Seen]:
         view = View(backbone.facts.size, resize=_short_side(self.recipe.model.img_size))
-        workers = 0 if self.recipe.hold else self.recipe.workers or 0
+        workers = 0 if self.recipe.hold else reading_workers(self.recipe)
         found = measure(backbone, pictures, measures, view=view, batch_size=256, workers=workers)
         return found.seen
 

@@ -10,6 +10,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,6 +65,13 @@ def steps_of(recipe: Recipe, count: int) -> int:
     return count // recipe.batch * recipe.epochs
 
 
+def reading_workers(recipe: Recipe) -> int:
+    """Processes that read for this rank: as asked, or half of this rank's processors, at most 8."""
+    if recipe.workers is not None:
+        return recipe.workers
+    return min(8, (os.cpu_count() or 1) // (2 * distributed.world()))
+
+
 def chosen(recipe: Recipe, count: int, step: int) -> Tensor:
     """The pictures of a step, over all ranks: ``(batch,)`` indices."""
     per_epoch = count // recipe.batch
@@ -71,17 +79,11 @@ def chosen(recipe: Recipe, count: int, step: int) -> Tensor:
     return order[step % per_epoch * recipe.batch :][: recipe.batch]
 
 
-_last: dict[tuple[int, int, int], Tensor] = {}
-
-
+@lru_cache(maxsize=1)
 def _order(seed: int, epoch: int, count: int) -> Tensor:
-    """The permutation of an epoch; the last one is remembered."""
-    key = (seed, epoch, count)
-    if key not in _last:
-        _last.clear()
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        _last[key] = torch.randperm(count, generator=generator)
-    return _last[key]
+    """The permutation of an epoch."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(count, generator=generator)
 
 
 def mine(count: int) -> slice:
@@ -124,6 +126,10 @@ class Held:
             yield Batch(shown, targets, indices)
 
 
+_Item = tuple[list[Tensor] | None, Any, int, dict[str, str]]
+"""Views, target, index, and name -> reason of pictures passed over; no views: too many of them."""
+
+
 class _Reading(torch.utils.data.Dataset):
     """Reads, augments and pairs one picture in a worker, from its own randomness.
 
@@ -133,7 +139,7 @@ class _Reading(torch.utils.data.Dataset):
     def __init__(self, dataset: Any, transform: Callable, target: Callable, seed: int) -> None:
         self.dataset, self.transform, self.target, self.seed = dataset, transform, target, seed
 
-    def __getitem__(self, place: tuple[int, int]) -> tuple[list[Tensor], Any, int, dict[str, str]]:
+    def __getitem__(self, place: tuple[int, int]) -> _Item:
         epoch, index = place
         skipped: dict[str, str] = {}
         for step in range(IN_A_ROW):
@@ -145,8 +151,7 @@ class _Reading(torch.utils.data.Dataset):
                 continue
             _seed_all(self.seed, epoch, index)
             return self.transform(sample.image), self.target(sample), found, skipped
-        names = ", ".join(skipped)
-        raise Unreadable(f"{IN_A_ROW} pictures in a row cannot be read: {names}")
+        return None, None, index, skipped  # raised by the main process, which has no traceback
 
 
 def _seed_all(*parts: int) -> None:
@@ -157,8 +162,12 @@ def _seed_all(*parts: int) -> None:
     torch.manual_seed(int(state[2]))
 
 
-def _joined(items: Sequence[Any]) -> tuple[list[Tensor], Tensor, Tensor, dict[str, str]]:
-    views = [torch.stack(each) for each in zip(*(item[0] for item in items), strict=True)]
+def _joined(items: Sequence[_Item]) -> tuple[list[Tensor], Tensor, Tensor, dict[str, str]]:
+    for views, _, _, skipped in items:
+        if views is None:
+            return [], torch.empty(0), torch.empty(0), skipped
+    shown = (item[0] for item in items if item[0] is not None)
+    views = [torch.stack(each) for each in zip(*shown, strict=True)]
     targets = torch.stack([torch.as_tensor(item[1]) for item in items])
     indices = torch.tensor([item[2] for item in items])
     return views, targets, indices, {k: v for item in items for k, v in item[3].items()}
@@ -190,16 +199,18 @@ class Read:
 
     def batches(self, first: int) -> Iterator[Batch]:
         """In the order of the steps, whatever the number of workers."""
-        workers = self.recipe.workers
         loader = torch.utils.data.DataLoader(
             _Reading(self.dataset, self.transform, self.target, self.recipe.seed),
             batch_sampler=self._places(first),
-            num_workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
+            num_workers=reading_workers(self.recipe),
             collate_fn=_joined,
             pin_memory=self.device.type == "cuda",
         )
         for views, targets, indices, skipped in loader:
             self.skipped |= skipped
+            if not views:
+                names = ", ".join(skipped)
+                raise Unreadable(f"{IN_A_ROW} pictures in a row cannot be read: {names}")
             moved = [view.to(self.device, non_blocking=True) for view in views]
             yield Batch(moved, targets.to(self.device, non_blocking=True), indices)
 

@@ -13,7 +13,7 @@ from unlazy import distributed
 from unlazy.training import checkpoint, loop, tracking
 from unlazy.training.distill import Distill
 from unlazy.training.evaluation import Evaluation
-from unlazy.training.feeds import Feed, Held, Read
+from unlazy.training.feeds import Feed, Held, Read, reading_workers
 from unlazy.training.initial import start_from
 from unlazy.training.label import Label
 from unlazy.training.objective import Objective
@@ -85,7 +85,7 @@ def _device() -> torch.device:
 
 def _feed(recipe: Recipe, objective: Objective, source: Source, device: torch.device) -> Feed:
     if recipe.hold:
-        found = hold(source.training, recipe.model.img_size, workers=recipe.workers or 0)
+        found = hold(source.training, recipe.model.img_size, workers=reading_workers(recipe))
         where = found.indices.tolist()
         return Held(
             recipe,

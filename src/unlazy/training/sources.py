@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,18 +80,32 @@ class Pixels:
 
 
 class _Viewing(torch.utils.data.Dataset):
+    """Decodes in the loader's workers; a bad picture becomes its reason."""
+
     def __init__(self, dataset: Any, side: int) -> None:
         self.dataset, self.view = dataset, View((side, side))
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int] | str:
+    def __getitem__(self, index: int) -> tuple[int, Tensor | None, int, str]:
         try:
             sample = self.dataset[index]
         except Unreadable as problem:
-            return str(problem)
-        return self.view(sample.image).pixels, sample.label
+            return index, None, -1, str(problem)
+        return index, self.view(sample.image).pixels, sample.label, ""
+
+
+def _joined(items: list[tuple[int, Tensor | None, int, str]]) -> tuple[Any, ...]:
+    """One tensor of the good pictures, since each tensor is a file to hand over."""
+    good = [item for item in items if item[1] is not None]
+    bad = {item[0]: item[3] for item in items if item[1] is None}
+    shown = [pixels for _, pixels, *_ in items if pixels is not None]
+    return (
+        torch.stack(shown) if shown else None,
+        *(torch.tensor([item[at] for item in good]) for at in (2, 0)),
+        bad,
+    )
 
 
 def hold(dataset: Any, side: int, *, workers: int = 0) -> Pixels:
@@ -101,23 +115,20 @@ def hold(dataset: Any, side: int, *, workers: int = 0) -> Pixels:
         Unreadable: no picture could be read.
     """
     loader = torch.utils.data.DataLoader(
-        _Viewing(dataset, side), batch_size=256, num_workers=workers, collate_fn=list
+        _Viewing(dataset, side), batch_size=256, num_workers=workers, collate_fn=_joined
     )
     pixels = torch.empty(len(dataset), 3, side, side, dtype=torch.uint8)
-    kept: list[tuple[int, int]] = []
+    labels, indices = [], []
     skipped: dict[str, str] = {}
-    for index, item in enumerate(_items(loader)):
-        if isinstance(item, str):
-            skipped[dataset.name_of(index)] = item
+    count = 0
+    for part, their_labels, their_indices, bad in loader:
+        skipped |= {dataset.name_of(index): reason for index, reason in bad.items()}
+        if part is None:
             continue
-        pixels[len(kept)] = item[0]
-        kept.append((index, item[1]))
-    if not kept:
-        raise Unreadable(f"none of {len(dataset)} pictures can be read: {next(iter(skipped))}")
-    table = torch.tensor(kept)
-    return Pixels(pixels[: len(kept)], table[:, 1].clone(), table[:, 0].clone(), skipped)
-
-
-def _items(loader: Any) -> Iterator[Any]:
-    for batch in loader:
-        yield from batch
+        pixels[count : count + len(part)] = part
+        count += len(part)
+        labels.append(their_labels)
+        indices.append(their_indices)
+    if not count:
+        raise Unreadable(f"none of {len(dataset)} pictures can be read: {next(iter(skipped))}, ...")
+    return Pixels(pixels[:count], torch.cat(labels), torch.cat(indices), skipped)
