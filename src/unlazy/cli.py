@@ -234,8 +234,6 @@ def train(
             return
     if row.get("skipped"):
         print(f"{row['skipped']} pictures were skipped; see {folder / 'skipped.json'}")
-    for number, value in row.get("evaluation", {}).items():
-        print(f"{number}: {value:.3f}")
     if resolved.supervision == "label" and resolved.data == "tiny-imagenet":
         from unlazy.report.card import write_card
 
@@ -244,6 +242,9 @@ def train(
         for measure, number in (("accuracy", "top1"), ("patch_score", "point_in_box/cosine")):
             found = values[measure][number]
             print(f"{number}: {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})")
+    else:
+        for number, value in row.get("evaluation", {}).items():
+            print(f"{number}: {value:.3f}")
     print(f"finished: use it as file:{folder}")
 
 
