@@ -58,7 +58,8 @@ TINY = (
     *("tiny_dino", "tiny_dino_lazystrike", "tiny_clip", "tiny_clip_lazystrike"),
 )
 PAPER = (
-    *("imagenet_b16_last", "imagenet_b32_last", "imagenet_s16_last", "imagenet_s16_deit"),
+    *("imagenet_b16_last", "imagenet_b32_last", "imagenet_s16_last"),
+    *("imagenet_b16_deit", "imagenet_s16_deit"),
     *("clip_b16", "dino_s16", "windows_s16", "patch28_b"),
 )
 RECIPES = {name: f"unlazy.training.recipes:{name}" for name in TINY} | {

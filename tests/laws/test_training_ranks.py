@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import dataclasses, os, sys
 from pathlib import Path
@@ -115,13 +117,15 @@ VARIANTS = [
 ]
 
 
+LONG = ("label epochs=30", "self epochs=30")
+
+
 @pytest.fixture(scope="module")
 def trained(program, tmp_path_factory):
-    """Folders of the same recipes on one rank (by kind) and on two (by variant)."""
+    """Folders of the same recipes on one rank and on two."""
     folder = tmp_path_factory.mktemp("trained")
-    one = {kind: folder / kind for kind in ("label", "text", "self")}
-    two = {words: folder / words.replace(" ", "-").replace("=", "-2-") for words in VARIANTS}
-    two = {words: out.with_name(f"two-{out.name}") for words, out in two.items()}
+    one = {words: folder / f"one-{words}" for words in ("label", "text", "self", *LONG)}
+    two = {words: folder / f"two-{words}" for words in VARIANTS}
     for ranks, jobs in ((1, one), (2, two)):
         code, error = run(program, *(f"{out}:{job}" for job, out in jobs.items()), ranks=ranks)
         assert code == 0, error
@@ -151,24 +155,20 @@ def test_a_rank_that_dies_ends_the_job_with_its_error_and_one_rank_goes_on(
     compare(trained[0]["self"], tmp_path / "parts", exact=False)
 
 
-@pytest.mark.parametrize("kind", ["label", "self"])
-def test_killed_at_any_moment_and_resumed_is_never_stopped(program, tmp_path, kind):
-    whole, parts = (f"{tmp_path / name}:{kind} epochs=30" for name in ("whole", "parts"))
-    assert run(program, whole)[0] == 0
-    out, killed = tmp_path / "parts", 0
-    for more in (1, 13):  # rows that it may write before it is killed
-        child = subprocess.Popen(command(program, parts), stderr=subprocess.DEVNULL)
-        before = length(out)
-        while child.poll() is None and length(out) < before + more:
+def test_killed_at_any_moment_and_resumed_is_never_stopped(program, tmp_path, trained):
+    jobs = {words: tmp_path / words for words in LONG}
+    start = command(program, *(f"{out}:{words}" for words, out in jobs.items()))
+    for out, least in zip(jobs.values(), (1, 14), strict=True):  # killed once in either job
+        child = subprocess.Popen(start, stderr=subprocess.DEVNULL)
+        while child.poll() is None and length(out) < least:
             time.sleep(0.002)
-        if child.poll() is None:
-            child.send_signal(signal.SIGKILL)
-            killed += 1
+        assert child.poll() is None
+        child.send_signal(signal.SIGKILL)
         child.wait()
-    assert killed == 2
-    assert length(out) < 120
-    assert run(program, parts)[0] == 0
-    compare(tmp_path / "whole", out, exact=True)
+        assert length(out) < 120
+    assert subprocess.run(start, capture_output=True).returncode == 0
+    for words, out in jobs.items():
+        compare(trained[0][words], out, exact=True)
 
 
 def length(out: Path) -> int:

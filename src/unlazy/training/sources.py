@@ -101,11 +101,8 @@ def _joined(items: list[tuple[int, Tensor | None, int, str]]) -> tuple[Any, ...]
     good = [item for item in items if item[1] is not None]
     bad = {item[0]: item[3] for item in items if item[1] is None}
     shown = [pixels for _, pixels, *_ in items if pixels is not None]
-    return (
-        torch.stack(shown) if shown else None,
-        *(torch.tensor([item[at] for item in good]) for at in (2, 0)),
-        bad,
-    )
+    labels, indices = (torch.tensor([item[at] for item in good]) for at in (2, 0))
+    return torch.stack(shown) if shown else None, labels, indices, bad
 
 
 def hold(dataset: Any, side: int, *, workers: int = 0) -> Pixels:
