@@ -54,6 +54,7 @@ FIXES = {
     "position-mean": "unlazy.fixes.baselines:PositionMean",
 }
 TINY = (
+    "tiny_scenes",
     *("tiny_label", "tiny_label_lazystrike", "tiny_label_registers", "tiny_finetune_lazystrike"),
     *("tiny_dino", "tiny_dino_lazystrike", "tiny_clip", "tiny_clip_lazystrike"),
 )
@@ -62,8 +63,11 @@ PAPER = (
     *("imagenet_b16_deit", "imagenet_s16_deit"),
     *("clip_b16", "dino_s16", "windows_s16", "patch28_b"),
 )
-RECIPES = {name: f"unlazy.training.recipes:{name}" for name in TINY} | {
-    name: f"unlazy.training.paper:{name}" for name in PAPER
+STUDIES = ("scenes_pools", "scenes_readings", "scenes_difficulty", "scenes_length", "scenes_tokens")
+RECIPES = {
+    name: f"unlazy.training.{module}:{name}"
+    for module, names in (("recipes", TINY), ("paper", PAPER), ("studies", STUDIES))
+    for name in names
 }
 
 TABLES = {

@@ -5,7 +5,6 @@ Heavy imports are inside the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from unlazy.cli_train import train
-from unlazy.console import Stopped, complain, leave, plain_warnings, progress, stoppable, tell
+from unlazy.console import Stopped, complain, leave, plain_warnings, progress, stoppable
 from unlazy.inputs import (
     Mistake,
     Options,
@@ -27,8 +26,8 @@ from unlazy.inputs import (
     device_of,
     fixed_of,
     labels_of,
-    view_of,
 )
+from unlazy.pages import write_page
 
 app = App(
     name="unlazy",
@@ -220,11 +219,9 @@ def _measure_and_write(
     With ``fix``, the only model is followed by itself under that fix.
     """
     from unlazy import distributed
-    from unlazy.report.run import default_workers, investigate
-    from unlazy.report.write import claim, write_report
+    from unlazy.report.write import claim
 
     dataset = dataset_of(images, options.data)
-    findings = []
     with distributed.started():
         if distributed.on_main():
             claim(output)
@@ -234,23 +231,11 @@ def _measure_and_write(
             original = backbones[0].to(device_of(options.device))
             backbones.append(fixed_of(fix, original, dataset, images, options, progress))
             labels.append(backbones[-1].facts.name)
-        for label in labels:
-            backbone = backbones.pop(0).to(device_of(options.device))
-            mine = len(distributed.shard(len(dataset)))
-            with progress(label) as (bar, task):
-                bar.update(task, total=mine)
-                found = investigate(
-                    backbone,
-                    dataset,
-                    source=" ".join(images),
-                    view=view_of(backbone, options),
-                    shown=options.shown,
-                    high_resolution=high_resolution,
-                    batch_size=options.batch_size,
-                    workers=default_workers() if options.workers is None else options.workers,
-                    seed=options.seed,
-                    progress=lambda done, bar=bar, task=task: bar.update(task, advance=done),
-                )
-            findings.append(dataclasses.replace(found, label=label))
-        if distributed.on_main():
-            tell(findings, write_report(findings, output))
+        write_page(
+            ((label, backbones.pop(0)) for label in labels),  # each is freed after its turn
+            dataset,
+            output,
+            options,
+            source=" ".join(images),
+            high_resolution=high_resolution,
+        )

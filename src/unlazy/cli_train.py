@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from unlazy.console import progress
-from unlazy.inputs import Mistake
+from unlazy.inputs import Mistake, Options
+from unlazy.pages import write_page
+
+PICTURES, COLUMNS = 200, 6  # of the page that ends a recipe of several models; larger ones: none
 
 
 def train(
@@ -26,41 +30,84 @@ def train(
 ) -> None:
     """Train RECIPE on DATA; started again, it resumes. Also under torchrun -m unlazy train.
 
+    A recipe of several models trains one after the other and ends with a page that compares them.
     See `unlazy list recipes`.
     """
     from unlazy import distributed
     from unlazy.catalog import find
-    from unlazy.data.sample import Unreadable
     from unlazy.training.overrides import override
-    from unlazy.training.run import describe, run
+    from unlazy.training.run import describe
 
-    resolved = override(find("recipes", recipe)(), overrides)
+    made = find("recipes", recipe)()
+    several = isinstance(made, tuple)
+    recipes = [override(each, overrides) for each in (made if several else (made,))]
     if dry_run:
-        print(describe(resolved, data))
+        print("\n\n".join(describe(each, data) for each in recipes))
         return
-    if data is None:
-        raise Mistake(f"{recipe} needs --data FOLDER ({resolved.data}), or --dry-run")
-    folder, row = output or Path("runs") / resolved.name, {}
-    with distributed.started(), progress("step") as (bar, task):
+    if data is None and recipes[0].data != "scenes":
+        raise Mistake(f"{recipe} needs --data FOLDER ({recipes[0].data}), or --dry-run")
+    folder = output or Path("runs") / (recipe if several else recipes[0].name)
+    folders = [folder / each.name for each in recipes] if several else [folder]
+    command = " ".join(["unlazy train", recipe, *overrides])
+    with distributed.started():
+        for each, place in zip(recipes, folders, strict=True):
+            _one(each, data, place, track, command)
+        if 1 < len(recipes) <= COLUMNS:
+            _side_by_side(recipes[0], data, folders, folder / "page")
+
+
+def _one(recipe: Any, data: Path | None, folder: Path, track: Any, command: str) -> None:
+    """Train one recipe, evaluate it and say what came out; on all ranks."""
+    from unlazy import distributed
+    from unlazy.data.sample import Unreadable
+    from unlazy.report.card import Splits, write_card
+    from unlazy.training.run import run
+    from unlazy.training.sources import open_source
+
+    row: dict[str, Any] = {}
+    with progress("step") as (bar, task):
         try:
-            for row in run(resolved, data, folder, trackers=track):
-                text = f"loss {row['loss']:.3f}, {row['images_per_second']:.0f} images/s"
+            for row in run(recipe, data, folder, trackers=track):
+                text = f"{recipe.name}: loss {row['loss']:.3f}"
+                text += f", {row['images_per_second']:.0f} images/s"
                 bar.update(task, completed=row["step"], total=row["steps"], description=text)
         except (FloatingPointError, Unreadable) as problem:
             raise Mistake(problem) from problem
-        if not distributed.on_main():
-            return
+    source, card = open_source(recipe, data), None
+    if not row and (folder / "card.json").is_file():  # it was finished before
+        card = json.loads((folder / "card.json").read_text())
+    elif source.validation is not None and recipe.data != "captions":
+        where = f" --data {data.name}" if data else ""
+        splits = Splits(recipe.data, source.training, source.validation)
+        card = write_card(folder, splits, command=f"{command}{where}")
+    if not distributed.on_main():
+        return
     if row.get("skipped"):
         print(f"{row['skipped']} pictures were skipped; see {folder / 'skipped.json'}")
-    if resolved.supervision == "label" and resolved.data == "tiny-imagenet":
-        from unlazy.report.card import write_card
+    print(f"{recipe.name}: finished; use it as file:{folder}")
+    for name, found in (_headline(card["values"]) if card else {}).items():
+        print(f"  {name}: {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})")
 
-        words = " ".join(["unlazy train", recipe, *overrides])
-        values = write_card(folder, data, command=f"{words} --data {data.name}")["values"]
-        for measure, number in (("accuracy", "top1"), ("patch_score", "point_in_box/cosine")):
-            found = values[measure][number]
-            print(f"{number}: {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})")
-    else:
-        for number, value in row.get("evaluation", {}).items():
-            print(f"{number}: {value:.3f}")
-    print(f"finished: use it as file:{folder}")
+
+def _headline(values: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of a card that are printed."""
+    score = values["patch_score"]
+    names = {"top1": "accuracy", "top1 of neighbours": "knn"}
+    found = {name: values[key]["top1"] for name, key in names.items() if key in values}
+    keys = ("cosine", "centred_cosine", "chance")
+    return found | {
+        f"point_in_box/{key}": score[f"point_in_box/{key}"]
+        for key in keys
+        if f"point_in_box/{key}" in score
+    }
+
+
+def _side_by_side(recipe: Any, data: Path | None, folders: list[Path], output: Path) -> None:
+    """The page of all models on the same validation pictures."""
+    from unlazy.catalog import load_backbone
+    from unlazy.data.spread import Spread
+    from unlazy.training.sources import open_source
+
+    pictures = Spread(open_source(recipe, data).validation, PICTURES)
+    models = ((place.name, load_backbone(f"file:{place}")) for place in folders)
+    write_page(models, pictures, output, Options(), source=f"validation split of {recipe.data}")

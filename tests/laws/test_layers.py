@@ -17,6 +17,7 @@ LAYERS = [
     {"benchmarks"},
     {"training", "report"},
     {"explorer", "inputs", "console"},
+    {"pages"},
     {"cli_train"},
     {"cli"},
     {"__init__", "__main__"},

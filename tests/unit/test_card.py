@@ -9,7 +9,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from unlazy.cli import main
-from unlazy.report.card import bundle
+from unlazy.data.tiny_imagenet import TinyImageNet
+from unlazy.report.card import Splits, bundle
 from unlazy.training import recipes
 
 WNIDS = ("n00000001", "n00000002")
@@ -66,7 +67,8 @@ def test_train_card_bundle_and_report(data, tmp_path, monkeypatch, capsys):
     whole_box_half_of_the_time = card["values"]["patch_score"]["point_in_box/chance"]["value"]
     assert whole_box_half_of_the_time > 0.5
     assert "top1" in capsys.readouterr().out
-    bundle(run, data, shipped)
+    splits = Splits("tiny-imagenet", TinyImageNet(data, "train"), TinyImageNet(data, "val"))
+    bundle(run, splits, shipped, "small")
     assert json.loads((shipped / "small.json").read_text())["n"] == 6
     weights = load_file(shipped / "small.safetensors")
     assert {str(tensor.dtype) for tensor in weights.values()} == {"torch.float16"}
@@ -93,4 +95,4 @@ def test_shipped_models_are_small_and_load():
         card = bundled.card(name)
         assert {"data", "recipe", "date", "command", "values", "n"} <= card.keys()
         backbone = load_backbone(f"bundled:{name}")
-        assert backbone.facts.supervision == "label"
+        assert backbone.facts.supervision == card["recipe"].get("supervision", "label")

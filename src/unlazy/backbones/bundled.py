@@ -7,10 +7,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
+
 from unlazy.backbones.base import Backbone
 from unlazy.catalog import UnknownName, suggest
 
 FOLDER = resources.files("unlazy") / "bundled"
+CLASSES = "classes.safetensors"
+"""Vectors (C, E) of the training data's classes, where texts were the supervision."""
 SUPERVISIONS = ("label", "text", "self")
 
 
@@ -38,8 +42,13 @@ def load(name: str, *, weights: Any = "pretrained", size: int | None = None) -> 
     found = card(name)
     if weights != "pretrained":
         return _build(found["recipe"], name=f"bundled:{name}", weights=weights)
-    with resources.as_file(FOLDER / f"{name}.safetensors") as path:
-        return _build(found["recipe"], name=f"bundled:{name}", weights=path)
+    with resources.as_file(FOLDER) as folder:
+        return _build(
+            found["recipe"],
+            name=f"bundled:{name}",
+            weights=folder / f"{name}.safetensors",
+            classes=folder / f"{name}.{CLASSES}",
+        )
 
 
 def load_run(folder: str, *, weights: Any = "pretrained", size: int | None = None) -> Backbone:
@@ -57,11 +66,19 @@ def load_run(folder: str, *, weights: Any = "pretrained", size: int | None = Non
             )
     recipe = json.loads((run / "recipe.json").read_text())
     chosen = run / "model.safetensors" if weights == "pretrained" else weights
-    return _build(recipe, name=f"file:{run.name}", weights=chosen)
+    return _build(recipe, name=f"file:{run.name}", weights=chosen, classes=run / CLASSES)
 
 
-def _build(recipe: dict[str, Any], *, name: str, weights: Any) -> Backbone:
+def _build(
+    recipe: dict[str, Any], *, name: str, weights: Any, classes: Path | None = None
+) -> Backbone:
     """The model of a recipe, of which ``model`` and ``supervision`` are read.
+
+    Args:
+        recipe: fields of a recipe.
+        name: of the model.
+        weights: "random" or a file.
+        classes: a file with the vectors of the classes, if it is there; needs trained weights.
 
     Raises:
         UnknownName: the recipe does not describe a model.
@@ -80,4 +97,9 @@ def _build(recipe: dict[str, Any], *, name: str, weights: Any) -> Backbone:
     if weights != "random":
         load_weights(model, Path(weights))
     source = "random" if weights == "random" else Path(weights).name
-    return TrainedViT(model, name=name, weights=source, supervision=supervision)
+    vectors = None
+    if weights != "random" and classes is not None and classes.is_file():
+        vectors = load_file(classes)["vectors"].float()
+    return TrainedViT(
+        model, name=name, weights=source, supervision=supervision, class_vectors=vectors
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -15,9 +16,22 @@ from unlazy.tokens import EMBED, FINAL, SHARED, STREAMS, Facts, Site, Tokens
 
 
 class TrainedViT(PlainViT):
-    """A ``ViT`` with its own pool: the image vector is what its supervision saw."""
+    """A ``ViT`` with its own pool: the image vector is what its supervision saw.
 
-    def __init__(self, model: ViT, *, name: str, weights: str, supervision: str = "label") -> None:
+    Attributes:
+        class_vectors: (C, E) unit vectors of the training data's classes in the space of texts, or
+            None.
+    """
+
+    def __init__(
+        self,
+        model: ViT,
+        *,
+        name: str,
+        weights: str,
+        supervision: str = "label",
+        class_vectors: Tensor | None = None,
+    ) -> None:
         config = model.config
         patch = config.patch_size, config.patch_size
         facts = Facts(
@@ -42,6 +56,28 @@ class TrainedViT(PlainViT):
             any_size=True,
         )
         super().__init__(model, facts)
+        self.class_vectors = class_vectors
+
+    def classify(self, image: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
+        """Scores of the classes of the training data, from image vectors: by head or by texts.
+
+        Raises:
+            ValueError: the model was trained without classes.
+        """
+        model: Any = self.model
+        if self.class_vectors is not None:
+            return F.normalize(image, dim=1) @ self.class_vectors.to(image).T
+        if not self.classifies:
+            raise ValueError(f"{self.facts.name} has no classes: its supervision had none")
+        return model.head(image)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether ``classify`` knows classes."""
+        model: Any = self.model
+        return self.class_vectors is not None or (
+            model.config.num_classes > 0 and not self._projects
+        )
 
     def locate(self, site: Site) -> nn.Module:
         model: Any = self.model

@@ -120,11 +120,15 @@ class Scenes:
         box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
         return Sample(
             image=_picture(background + cover[..., None] * (stripes - background)),
-            name=f"scene-{self.seed}-{index:06d}",
+            name=self.name_of(index),
             label=label,
             boxes=np.array([box], dtype=np.float32),
             mask=mask,
         )
+
+    def name_of(self, index: int) -> str:
+        """The name of a picture."""
+        return f"scene-{self.seed}-{index:06d}"
 
     def background(self, index: int) -> Image.Image:
         """The same picture without its object."""

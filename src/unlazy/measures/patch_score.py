@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from unlazy.geometry import Viewed, box_to_grid
+from unlazy.geometry import box_to_grid
 from unlazy.ledger import Batch, Observation, Seen, Some
 from unlazy.metrics import centre, chance, point_in_box, ranking_auc
 from unlazy.scores import Score, entropy_share, patch_score, spearman
@@ -87,17 +88,9 @@ class PatchScore:
 
 def _against_boxes(maps: dict, batch: Batch, pooled: list[bool]) -> dict:
     """Rows for the pictures of the batch that have a box inside the view."""
-    size = (batch.pixels.shape[-2], batch.pixels.shape[-1])
-    which = torch.tensor([_boxed(view) for view in batch.views])
-    if not which.any():
-        return {}
+    which, hits = hit_patches(batch, tuple(maps["cosine"].shape[1:]))
     rows: dict[str, list[float]] = {}
-    for index in which.nonzero().flatten().tolist():
-        view = batch.views[index]
-        grid = tuple(maps["cosine"].shape[1:])
-        boxes = view.boxes[view.kept]
-        hits = box_to_grid(boxes, grid, size=size, rule="overlap")
-        hit = hits.any(dim=0).numpy()
+    for index, hit in hits.items():
         for score in SCORES:
             values = maps[score][index].float().cpu().numpy()
             pair = point_in_box(values, hit), ranking_auc(values, hit)
@@ -110,5 +103,14 @@ def _against_boxes(maps: dict, batch: Batch, pooled: list[bool]) -> dict:
     return {key: Some(which, torch.tensor(column)) for key, column in rows.items()}
 
 
-def _boxed(view: Viewed) -> bool:
-    return view.kept is not None and bool(view.kept.any())
+def hit_patches(batch: Batch, grid: tuple[int, ...]) -> tuple[Tensor, dict[int, np.ndarray]]:
+    """Which pictures (B,) have a box inside the view; place in the batch -> patches hit (H, W)."""
+    size = (batch.pixels.shape[-2], batch.pixels.shape[-1])
+    hits = {}
+    for place, view in enumerate(batch.views):
+        if view.boxes is None or view.kept is None or not view.kept.any():
+            continue
+        rows, columns = grid
+        inside = box_to_grid(view.boxes[view.kept], (rows, columns), size=size, rule="overlap")
+        hits[place] = inside.any(dim=0).numpy()
+    return torch.tensor([place in hits for place in range(len(batch.views))]), hits

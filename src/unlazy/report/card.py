@@ -1,4 +1,4 @@
-"""The card of a trained model: data, recipe, results with intervals, date, command."""
+"""The card of a trained model: recipe, data, results with intervals, curve, date, command."""
 
 from __future__ import annotations
 
@@ -8,117 +8,85 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 
-from unlazy.backbones.base import Backbone
-from unlazy.data.tiny_imagenet import TinyImageNet
-from unlazy.geometry import View
-from unlazy.ledger import Batch, Estimate, Observation, Seen, estimates
+from unlazy import distributed
+from unlazy.backbones.bundled import CLASSES, load_run
+from unlazy.backbones.trained import TrainedViT
+from unlazy.benchmarks.classification import Accuracy, Neighbours, Vectors, among, usual_view
+from unlazy.benchmarks.point_in_box import OtherMaps, SmallBoxes
+from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import measure
 from unlazy.measures.norms import Norms, NormShape
 from unlazy.measures.patch_score import PatchScore
 from unlazy.report.record import environment, write_whole
-from unlazy.tokens import SHARED, Site, Trace
-
-SMALL_BOX = 0.25  # of the picture's area: the public evaluator of Point-in-Box keeps only these
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """Top-1 accuracy of the model's own classification head on labelled pictures."""
+class Splits:
+    """What a model was trained on, and what it is evaluated on.
 
-    head: torch.nn.Module
-    name: str = "accuracy"
+    Attributes:
+        name: of the data.
+        training: labelled pictures among which neighbours are sought.
+        validation: labelled pictures that the training never showed.
+    """
 
-    @property
-    def reads(self) -> frozenset[Site]:
-        """Only the image vector is needed."""
-        return frozenset()
-
-    def observe(self, trace: Trace, batch: Batch) -> Observation:
-        """Row ``correct``: 1 where the highest logit is the label."""
-        labels = torch.tensor(batch.labels, device=trace.image.device)
-        return {"correct": (self.head(trace.image).argmax(1) == labels).float()}
-
-    def conclude(self, seen: Seen) -> dict[str, float]:
-        """``top1``, in [0, 1]."""
-        return {"top1": seen.mean("correct")}
+    name: str
+    training: Any
+    validation: Any
 
 
-@dataclass(frozen=True)
-class SmallBoxes:
-    """Point-in-Box over the pictures whose box covers less than a quarter of their area."""
+def results(backbone: TrainedViT, splits: Splits) -> dict[str, Any]:
+    """Validation results: ``n`` pictures, ``neighbours`` sought, measure -> number -> estimate.
 
-    name: str = "small_boxes"
-    extremes: ClassVar[frozenset[str]] = frozenset({"n", "best_position_entropy"})
-
-    @property
-    def reads(self) -> frozenset[Site]:
-        """As ``PatchScore``."""
-        return frozenset({SHARED}) | PatchScore().reads
-
-    def observe(self, trace: Trace, batch: Batch) -> Observation:
-        """Rows of ``PatchScore`` and ``area``, the share of the picture inside its box."""
-        rows = dict(PatchScore().observe(trace, batch))
-        sides = batch.pixels.shape[-2] * batch.pixels.shape[-1]
-        boxes = [view.boxes[0] if view.boxes is not None else None for view in batch.views]
-        areas = [
-            float((box[2] - box[0]) * (box[3] - box[1])) / sides if box is not None else 1.0
-            for box in boxes
-        ]
-        return rows | {"area": torch.tensor(areas)}
-
-    def conclude(self, seen: Seen) -> dict[str, float]:
-        """As ``PatchScore``, and how many pictures took part."""
-        small = {int(index) for index, area in seen.kept["area"].items() if area < SMALL_BOX}
-        order = tuple(index for index in seen.order if index in small)
-        if not order:
-            return {"n": 0.0}
-        some = Seen(seen.kept, seen.sums, order)
-        return PatchScore().conclude(some) | {"n": float(len(order))}
-
-
-def results(backbone: Backbone, head: torch.nn.Module, data: Path) -> dict[str, Any]:
-    """Validation results: ``n`` pictures and measure -> number -> estimate."""
-    dataset = TinyImageNet(data, "val")
-    measures = [Accuracy(head), PatchScore(), SmallBoxes(), Norms(), NormShape()]
-    found = measure(backbone, dataset, measures, view=View(backbone.facts.size), batch_size=256)
+    Under torchrun all ranks take part and get the same.
+    """
+    view = usual_view(backbone.facts)
+    bank = among(splits.training, len(splits.validation))
+    vectors = measure(backbone, bank, [Vectors()], view=view).seen["vectors"]
+    measures: list[Measure] = [
+        *(PatchScore(), SmallBoxes(), OtherMaps(), Norms(), NormShape()),
+        Accuracy(Neighbours.among(vectors), name="knn"),
+    ]
+    if backbone.classifies:
+        measures.append(Accuracy(backbone.classify))
+    found = measure(backbone, splits.validation, measures, view=view)
     values = {each.name: estimates(each, found.seen[each.name]) for each in measures}
-    return {"n": len(found.names), "values": values}
+    return {"n": len(found.names), "neighbours": len(vectors.order), "values": values}
 
 
-def write_card(run: Path, data: Path, *, command: str) -> dict[str, Any]:
-    """Evaluate a finished run on the validation split and write ``card.json`` into it."""
-    from unlazy.backbones.bundled import load_run
-
+def write_card(run: Path, splits: Splits, *, command: str) -> dict[str, Any]:
+    """Evaluate a finished run and write ``card.json`` into it; on all ranks."""
     recipe = json.loads((run / "recipe.json").read_text())
-    backbone = load_run(str(run))
-    head: Any = backbone.model.head  # pyright: ignore[reportAttributeAccessIssue]
-    found = results(backbone, head, data)
+    backbone: Any = load_run(str(run))
+    found = results(backbone, splits)
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     card = {
         "name": recipe["name"].replace("_", "-"),
-        "what": f"plain ViT with a CLS token, {recipe['name']} recipe",
+        "what": f"{backbone.facts.supervision} supervision, {_architecture(recipe['model'])}",
         "date": datetime.date.today().isoformat(),
         "command": command,
-        "data": "Tiny ImageNet, training split; results on its validation split",
+        "data": f"{splits.name}, training split; results on its validation split",
         "recipe": recipe,
         "steps": log[-1]["steps"],
         "final_training_loss": log[-1]["loss"],
+        "curve": [{"step": row["step"], **row["evaluation"]} for row in log if "evaluation" in row],
         "weights_hash": backbone.fingerprint(),
-        "n": found["n"],
-        "values": found["values"],
-        "environment": environment(device="cpu", dtype="float32", ranks=1, seed=0),
+        **found,
+        "environment": environment(
+            device="cpu", dtype="float32", ranks=distributed.world(), seed=0
+        ),
     }
     plain = _rounded(card)
-    write_whole(run / "card.json", json.dumps(plain, indent=1, allow_nan=False).encode())
+    if distributed.on_main():
+        write_whole(run / "card.json", json.dumps(plain, indent=1, allow_nan=False).encode())
     return plain
 
 
-def bundle(run: Path, data: Path, folder: Path) -> None:
+def bundle(run: Path, splits: Splits, folder: Path, name: str) -> None:
     """Put a finished run into a folder of shipped models, in half precision.
 
     The card beside it is measured anew, on the rounded weights that are shipped.
@@ -126,13 +94,33 @@ def bundle(run: Path, data: Path, folder: Path) -> None:
     command = json.loads((run / "card.json").read_text())["command"]
     shipped = run / "shipped"
     shipped.mkdir(exist_ok=True)
-    for name in ("recipe.json", "log.jsonl"):
-        shutil.copy(run / name, shipped / name)
-    weights = {key: value.half() for key, value in load_file(run / "model.safetensors").items()}
-    save_file(weights, shipped / "model.safetensors")
-    card = write_card(shipped, data, command=command)
-    for source, suffix in (("model.safetensors", ".safetensors"), ("card.json", ".json")):
-        write_whole(folder / f"{card['name']}{suffix}", (shipped / source).read_bytes())
+    for file in ("recipe.json", "log.jsonl"):
+        shutil.copy(run / file, shipped / file)
+    for file in ("model.safetensors", CLASSES):
+        if not (run / file).is_file():
+            continue
+        halves = {key: value.half() for key, value in load_file(run / file).items()}
+        save_file(halves, shipped / file)
+        target = f"{name}.{CLASSES}" if file == CLASSES else f"{name}.safetensors"
+        write_whole(folder / target, (shipped / file).read_bytes())
+    write_card(shipped, splits, command=command)
+    write_whole(folder / f"{name}.json", (shipped / "card.json").read_bytes())
+
+
+def _architecture(model: Mapping[str, Any]) -> str:
+    """The model in words.
+
+    >>> _architecture({"pool": "cls", "registers": 4, "patch_size": 8, "windows": []})
+    'ViT, pool cls, 4 registers, patch 8'
+    """
+    words = ["ViT", f"pool {model['pool']}"]
+    if model["pool"] == "lazy_strike":
+        words.append(f"reading {model['reading']}, keep {model['keep']}")
+    if model["registers"]:
+        words.append(f"{model['registers']} registers")
+    if model["windows"]:
+        words.append(f"windows in blocks {', '.join(map(str, model['windows']))}")
+    return ", ".join([*words, f"patch {model['patch_size']}"])
 
 
 def _rounded(value: Any) -> Any:
@@ -142,4 +130,6 @@ def _rounded(value: Any) -> Any:
         return _rounded({key: item for key, item in asdict(value).items() if item is not None})
     if isinstance(value, Mapping):
         return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
     return value

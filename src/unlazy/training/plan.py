@@ -24,6 +24,7 @@ def plan(recipe: Recipe, objective: Objective, count: int | None) -> str:
         objective: freshly built, on the CPU.
         count: training pictures, where they are known from the data itself.
     """
+    count = count or SIZES.get(recipe.data)
     trained = _parameters(objective.trained)
     kept = {name: _parameters(module) for name, module in objective.exports().items()}
     lines = [
@@ -34,7 +35,7 @@ def plan(recipe: Recipe, objective: Objective, count: int | None) -> str:
         f"parameters trained: {trained:,}",
         f"parameters kept: {', '.join(f'{value:,} ({key})' for key, value in kept.items())}",
         f"steps: {_steps(recipe, count)}",
-        f"memory: {_memory(recipe, objective)}",
+        f"memory: {_memory(recipe, objective, count)}",
     ]
     return "\n".join(lines)
 
@@ -52,8 +53,7 @@ def _parameters(module: nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters())
 
 
-def _steps(recipe: Recipe, count: int | None) -> str:
-    known = count or SIZES.get(recipe.data)
+def _steps(recipe: Recipe, known: int | None) -> str:
     if known is None:
         return "unknown until the captions are counted; give --data to count them"
     per_epoch = known // recipe.batch
@@ -63,7 +63,7 @@ def _steps(recipe: Recipe, count: int | None) -> str:
     )
 
 
-def _memory(recipe: Recipe, objective: Objective) -> str:
+def _memory(recipe: Recipe, objective: Objective, count: int | None) -> str:
     """Weights, gradients, optimizer and average; and what a pass keeps for its gradient.
 
     The latter is weighed on two pictures in float32 and scaled up; bfloat16 needs about half.
@@ -78,8 +78,8 @@ def _memory(recipe: Recipe, objective: Objective) -> str:
     kept = _kept_by_a_pass(recipe, objective) * part // PROBE
     kept //= 2 if recipe.precision == "bfloat16" else 1
     held = ""
-    if recipe.hold and recipe.data in SIZES:
-        held = f" + {_size(SIZES[recipe.data] * 3 * recipe.model.img_size**2)} of held pixels"
+    if recipe.hold and count:
+        held = f" + {_size(count * 3 * recipe.model.img_size**2)} of held pixels"
     return (
         f"about {_size(fixed)} of weights, gradients and optimizer + {_size(kept)} of activations"
         f" ({part} pictures a part){held}, on each of {ranks} rank{'s'[: ranks > 1]}"

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from unlazy.backbones.vit import ViTConfig
+from unlazy.data.synthetic import Scenes
 
-Data = Literal["tiny-imagenet", "imagenet", "captions"]
-HELD = ("tiny-imagenet",)
+Data = Literal["tiny-imagenet", "imagenet", "captions", "scenes"]
+HELD = ("tiny-imagenet", "scenes")
 SIZES = {"tiny-imagenet": 100_000, "imagenet": 1_281_167}
 """Training images of the data sets whose size is known before they are read."""
 
@@ -26,7 +27,8 @@ class Recipe:
     Attributes:
         name: of the run's folder.
         model: the architecture.
-        data: ``tiny-imagenet``, ``imagenet`` (a folder a class) or ``captions`` (tar shards).
+        data: ``tiny-imagenet``, ``imagenet`` (a folder a class), ``captions`` (tar shards) or
+            ``scenes`` (drawn, no folder needed).
         hold: keep all pixels in memory, on the GPU if there is one, and augment them there;
             otherwise worker processes read and augment each picture anew.
         init: start from these weights: ``file:RUN``, ``bundled:NAME``, ``timm:NAME`` or a file.
@@ -76,6 +78,8 @@ class Recipe:
                 raise ValueError(f"{key} must be at least 1, not {getattr(self, key)}")
         if self.hold and self.data not in HELD:
             raise ValueError(f"{self.data} does not fit into memory; use hold=false")
+        if (self.data == "scenes") != isinstance(self, SceneRecipe):
+            raise ValueError("drawn scenes have recipes of their own, such as tiny_scenes")
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,20 @@ class LabelRecipe(Recipe):
             raise ValueError("rand_augment and erasing run in reading workers; use hold=false")
         if not self.hold and self.crop == "shift":
             raise ValueError("pictures that are read anew differ in size; use crop=resized")
+
+
+@dataclass(frozen=True)
+class SceneRecipe(LabelRecipe):
+    """Class labels of drawn scenes; a flip would turn one class of stripes into another.
+
+    Attributes:
+        scenes: what is drawn to train on; another seed draws ``validation`` more to evaluate on.
+    """
+
+    data: Data = "scenes"
+    scenes: Scenes = field(default_factory=lambda: Scenes(count=4000, size=(64, 64), seed=1))
+    validation: int = 500
+    flip: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 
 from unlazy import distributed
+from unlazy.backbones.bundled import CLASSES
 from unlazy.training import checkpoint, loop, tracking
 from unlazy.training.distill import Distill
 from unlazy.training.evaluation import Evaluation
@@ -21,11 +23,11 @@ from unlazy.training.plan import plan
 from unlazy.training.reading import Caption, label_of, transform_of
 from unlazy.training.recipe import DistillRecipe, LabelRecipe, Recipe, TextRecipe
 from unlazy.training.sources import Source, hold, open_source
-from unlazy.training.text import Text
+from unlazy.training.text import Text, class_vectors
 
 
 def run(
-    recipe: Recipe, data: Path, out: Path, *, trackers: Iterable[tracking.Tracker] = ()
+    recipe: Recipe, data: Path | None, out: Path, *, trackers: Iterable[tracking.Tracker] = ()
 ) -> Iterator[dict[str, Any]]:
     """Train ``recipe`` on the data folder and yield rows of the log; resumes where it stopped.
 
@@ -44,11 +46,15 @@ def run(
         for write in tell:
             write(row["step"], tracking.numbers(row))
         yield row
+    if isinstance(objective, Text) and source.classes:
+        vectors = class_vectors(objective.exports()["text"], objective.tokens).cpu()
+        if distributed.on_main():
+            save_file({"vectors": vectors}, out / CLASSES)
 
 
 def describe(recipe: Recipe, data: Path | None) -> str:
     """The dry run: what ``recipe`` would do; with a data folder its pictures are counted."""
-    source = open_source(recipe, data) if data else None
+    source = open_source(recipe, data) if data or recipe.data == "scenes" else None
     count = len(source.training) if source else None
     return plan(recipe, build(recipe, source), count)
 
@@ -85,7 +91,8 @@ def _device() -> torch.device:
 
 def _feed(recipe: Recipe, objective: Objective, source: Source, device: torch.device) -> Feed:
     if recipe.hold:
-        found = hold(source.training, recipe.model.img_size, workers=reading_workers(recipe))
+        workers = 0 if recipe.data == "scenes" else reading_workers(recipe)
+        found = hold(source.training, recipe.model.img_size, workers=workers)
         where = found.indices.tolist()
         return Held(
             recipe,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from unlazy.data.captions import CaptionShards
 from unlazy.data.class_folders import ClassFolders
-from unlazy.data.sample import Unreadable
+from unlazy.data.sample import Sample, Unreadable
+from unlazy.data.synthetic import Scenes
 from unlazy.data.tiny_imagenet import TinyImageNet
 from unlazy.geometry import View
-from unlazy.training.recipe import LabelRecipe, Recipe
+from unlazy.training.recipe import LabelRecipe, Recipe, SceneRecipe
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,31 @@ class Source:
     classes: Sequence[str]
 
 
-def open_source(recipe: Recipe, root: Path) -> Source:
+class Drawn:
+    """Scenes that are drawn once and then kept in memory."""
+
+    def __init__(self, scenes: Scenes) -> None:
+        self.scenes, self.classes = scenes, scenes.classes
+        self._drawn: dict[int, Sample] = {}
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, index: int) -> Sample:
+        if index not in self._drawn:
+            self._drawn[index] = self.scenes[index]
+        return self._drawn[index]
+
+    def name_of(self, index: int) -> str:
+        """The name of a picture."""
+        return self.scenes.name_of(index)
+
+
+drawn = lru_cache(maxsize=2)(Drawn)
+"""The same scenes for several runs of one process."""
+
+
+def open_source(recipe: Recipe, root: Path | None) -> Source:
     """The recipe's data below a folder; the layouts are those of ``unlazy.data``.
 
     Captions are ``ROOT/**/*.tar``; where ``ROOT/val/<class>/`` is there as well, its pictures are
@@ -41,8 +67,15 @@ def open_source(recipe: Recipe, root: Path) -> Source:
 
     Raises:
         FileNotFoundError: the folder is not such data.
-        ValueError: the model has not as many classes as the data.
+        ValueError: the model has not as many classes as the data, or there is no folder.
     """
+    if isinstance(recipe, SceneRecipe):
+        scenes = recipe.scenes
+        held_out = replace(scenes, count=recipe.validation, seed=scenes.seed + 1)
+        _check_classes(recipe, len(scenes.classes), "this kind of scenes")
+        return Source(drawn(scenes), drawn(held_out), scenes.classes)
+    if root is None:
+        raise ValueError(f"{recipe.data} is read from a folder")
     if recipe.data == "captions":
         validation = ClassFolders(root, "val") if (root / "val").is_dir() else None
         return Source(CaptionShards(root), validation, validation.classes if validation else ())
@@ -53,13 +86,16 @@ def open_source(recipe: Recipe, root: Path) -> Source:
             f"train has {len(training.classes)} classes and val {len(validation.classes)}, or"
             f" other ones, below {root}; both need the same folders"
         )
-    count = len(training.classes)
+    _check_classes(recipe, len(training.classes), str(root))
+    return Source(training, validation, training.classes)
+
+
+def _check_classes(recipe: Recipe, count: int, where: str) -> None:
     if isinstance(recipe, LabelRecipe) and recipe.model.num_classes != count:
         raise ValueError(
-            f"{root} has {count} classes, the recipe's model {recipe.model.num_classes};"
+            f"{where} has {count} classes, the recipe's model {recipe.model.num_classes};"
             f" use model.num_classes={count}"
         )
-    return Source(training, validation, training.classes)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""Classification of image vectors: by a head, or by the nearest labelled neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unlazy.data.spread import Spread
+from unlazy.geometry import View
+from unlazy.ledger import Batch, Observation, Seen
+from unlazy.tokens import Facts, Site, Trace
+
+PER_PICTURE = 5
+"""Training pictures among which neighbours are sought, per evaluated one; chosen by us."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Top-1 of ``classify``: image vectors (B, E) -> scores (B, C)."""
+
+    classify: Callable[[Tensor], Tensor]
+    name: str = "accuracy"
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        """Only the image vector."""
+        return frozenset()
+
+    def observe(self, trace: Trace, batch: Batch) -> Observation:
+        """Row ``correct``: 1 where the highest score is the label's."""
+        labels = torch.tensor(batch.labels, device=trace.image.device)
+        return {"correct": (self.classify(trace.image).argmax(1) == labels).float()}
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        """``top1``, in [0, 1]."""
+        return {"top1": seen.mean("correct")}
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The image vectors themselves, with labels; ``Neighbours`` makes a k-NN classifier of them."""
+
+    name: str = "vectors"
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        """Only the image vector."""
+        return frozenset()
+
+    def observe(self, trace: Trace, batch: Batch) -> Observation:
+        """Rows ``vector`` (E,), of unit length, and ``label``."""
+        return {"vector": F.normalize(trace.image, dim=1), "label": torch.tensor(batch.labels)}
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        """Nothing."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Votes of the nearest labelled pictures: image vectors (B, E) -> scores (B, C).
+
+    Source: DINO's evaluation: 20 neighbours by cosine, each with the weight exp(cosine / 0.07).
+
+    Attributes:
+        vectors: (n, E), of unit length.
+        labels: (n,) class indices.
+        count: neighbours that vote; all of them where there are fewer.
+    """
+
+    vectors: Tensor
+    labels: Tensor
+    count: int = 20
+    temperature: float = 0.07
+
+    @classmethod
+    def among(cls, seen: Seen) -> Neighbours:
+        """The pictures that ``Vectors`` saw."""
+        vectors, labels = np.asarray(seen.stack("vector")), np.asarray(seen.stack("label"))
+        return cls(torch.from_numpy(vectors), torch.from_numpy(labels).long())
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Weighted votes (B, C)."""
+        cosine = F.normalize(image.float(), dim=1) @ self.vectors.to(image.device).float().T
+        near, which = cosine.topk(min(self.count, len(self.vectors)), dim=1)
+        votes = torch.zeros(len(image), int(self.labels.max()) + 1, device=image.device)
+        chosen = self.labels.to(image.device)[which]
+        return votes.scatter_add_(1, chosen, (near / self.temperature).exp())
+
+
+def among(training: Any, evaluated: int) -> Spread:
+    """The training pictures whose ``Vectors`` serve as neighbours of so many others."""
+    return Spread(training, PER_PICTURE * evaluated)
+
+
+def usual_view(facts: Facts) -> View:
+    """The middle of the picture, its short side 256 pixels for 224; small ones are shown whole."""
+    side = min(facts.size)
+    resize = round(side * 256 / 224) if side >= 128 else None
+    return View(facts.size, resize=resize)

@@ -1,0 +1,34 @@
+"""A part of a data set, evenly spread over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Every so-manieth picture of a data set, ``count`` or fewer.
+
+    >>> part = Spread(range(10), 5)
+    >>> [part[place] for place in range(len(part))]
+    [0, 2, 4, 6, 8]
+    """
+
+    dataset: Any
+    count: int
+
+    def __len__(self) -> int:
+        return min(self.count, len(self.dataset))
+
+    def __getitem__(self, place: int) -> Any:
+        if not 0 <= place < len(self):
+            raise IndexError(f"index {place} of {len(self)} pictures")
+        return self.dataset[self._index(place)]
+
+    def name_of(self, place: int) -> str:
+        """The name of a picture, readable or not."""
+        return self.dataset.name_of(self._index(place))
+
+    def _index(self, place: int) -> int:
+        return place * len(self.dataset) // len(self)

@@ -1,0 +1,50 @@
+"""Models measured on the same pictures, and the page that shows them side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from unlazy.console import progress, tell
+from unlazy.inputs import Options, device_of, view_of
+
+
+def write_page(
+    models: Iterable[tuple[str, Any]],
+    dataset: Any,
+    output: Path,
+    options: Options,
+    *,
+    source: str,
+    high_resolution: bool = False,
+) -> None:
+    """Measure each model (label, Backbone); write page, Records and maps; print the verdicts.
+
+    Under torchrun every rank calls this, inside ``distributed.started()``.
+    """
+    from unlazy import distributed
+    from unlazy.report.run import default_workers, investigate
+    from unlazy.report.write import write_report
+
+    findings = []
+    for label, backbone in models:
+        backbone.to(device_of(options.device))
+        with progress(label) as (bar, task):
+            bar.update(task, total=len(distributed.shard(len(dataset))))
+            found = investigate(
+                backbone,
+                dataset,
+                source=source,
+                view=view_of(backbone, options),
+                shown=options.shown,
+                high_resolution=high_resolution,
+                batch_size=options.batch_size,
+                workers=default_workers() if options.workers is None else options.workers,
+                seed=options.seed,
+                progress=lambda done, bar=bar, task=task: bar.update(task, advance=done),
+            )
+        findings.append(dataclasses.replace(found, label=label))
+    if distributed.on_main():
+        tell(findings, write_report(findings, output))
