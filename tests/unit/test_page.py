@@ -188,3 +188,13 @@ def test_a_folder_that_cannot_be_written_raises(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
         write_page([findings()], tmp_path / "file")
+
+
+def test_a_comparison_begins_with_the_numbers_that_tell_models_apart(page):
+    one, other = findings(), dataclasses.replace(findings(), label="another")
+    compared = render([one, other])
+    assert compared.index("At a glance") < compared.index("What was found")
+    first = compared[compared.index('id="glance"') : compared.index('id="verdict"')]
+    assert "max_over_median" in first
+    assert first.count('data-model="another"') == len(re.findall("<tr>", first)) - 1
+    assert "At a glance" not in page

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from unlazy.report.findings import Findings
 from unlazy.report.meanings import interval, meaning, readable, title
+
+
+GLANCE = {
+    "norms": ("max_over_median", "share_over_3median"),
+    "attention": ("top_mass",),
+    "patch_score": tuple(
+        f"point_in_box/{key}" for key in ("cosine", "centred_cosine", "chance", "centre")
+    ),
+}
+"""The numbers that head a comparison."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +47,35 @@ class Table:
 
 def tables(several: Sequence[Findings]) -> tuple[Table, ...]:
     """All numbers, one column a model, with what each means."""
-    found = []
+    return tuple(table for table in _every_table(several) if table.rows)
+
+
+def glance(several: Sequence[Findings]) -> Table:
+    """The few numbers that tell models apart at first sight."""
+    rows = tuple(
+        row
+        for measure in GLANCE
+        for row in _table(several, measure, GLANCE[measure]).rows
+        if any(cell.value for cell in row.cells)
+    )
+    return Table("At a glance", rows)
+
+
+def _every_table(several: Sequence[Findings]) -> Iterator[Table]:
     measures = dict.fromkeys(name for each in several for name in each.record.values)
     for measure in measures:
-        columns = [each.record.values.get(measure, {}) for each in several]
+        columns = (each.record.values.get(measure, {}) for each in several)
         keys = dict.fromkeys(key for column in columns for key in column)
-        rows = tuple(
-            Row(key, meaning(measure, key), tuple(_cell(column.get(key)) for column in columns))
-            for key in keys
-        )
-        found.append(Table(title(measure), rows))
-    return tuple(table for table in found if table.rows)
+        yield _table(several, measure, keys)
+
+
+def _table(several: Sequence[Findings], measure: str, keys: Iterable[str]) -> Table:
+    columns = [each.record.values.get(measure, {}) for each in several]
+    rows = tuple(
+        Row(key, meaning(measure, key), tuple(_cell(column.get(key)) for column in columns))
+        for key in keys
+    )
+    return Table(title(measure), rows)
 
 
 def _cell(estimate: Any) -> Cell:

@@ -109,6 +109,7 @@ def _content(several: Sequence[Findings]) -> dict[str, Any]:
         "high_verdicts": [(each.label, _norms_of(each)) for each in high],
         "high": panels.shown(high, high_layers) if high else (),
         "tables": numbers.tables(several),
+        "glance": numbers.glance(several),
     }
 
 
