@@ -63,7 +63,10 @@ PAPER = (
     *("imagenet_b16_deit", "imagenet_s16_deit"),
     *("clip_b16", "dino_s16", "windows_s16", "patch28_b"),
 )
-STUDIES = ("scenes_pools", "scenes_readings", "scenes_difficulty", "scenes_length", "scenes_tokens")
+STUDIES = (
+    *("scenes_pools", "scenes_readings", "scenes_difficulty", "scenes_length", "scenes_tokens"),
+    "tiny_pools",
+)
 RECIPES = {
     name: f"unlazy.training.{module}:{name}"
     for module, names in (("recipes", TINY), ("paper", PAPER), ("studies", STUDIES))

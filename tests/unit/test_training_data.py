@@ -235,3 +235,22 @@ def test_ranks_share_each_batch_without_overlap(monkeypatch):
     ]
     assert all(sorted(each.tolist()) == list(range(48)) for each in epochs)
     assert not torch.equal(*epochs)
+
+
+def test_the_first_classes_of_a_data_set_alone(folders):
+    recipe = LabelRecipe(
+        "some",
+        model=ViTConfig(num_classes=1),
+        data="imagenet",
+        hold=False,
+        crop="resized",
+        classes=1,
+    )
+    source = open_source(recipe, folders)
+    assert (len(source.training), len(source.validation)) == (6, 3)
+    assert list(source.classes) == ["n01 cat"]
+    assert {source.validation[place].label for place in range(3)} == {0}
+    with pytest.raises(ValueError, match="the data has 2"):
+        open_source(dataclasses.replace(recipe, classes=3), folders)
+    with pytest.raises(ValueError, match="cannot be chosen by class"):
+        dataclasses.replace(recipe, data="captions")

@@ -22,7 +22,9 @@ class SmallBoxes:
     """Point-in-Box over the pictures whose box covers less than a quarter of their area."""
 
     name: str = "small_boxes"
-    extremes: ClassVar[frozenset[str]] = frozenset({"n", "best_position_entropy"})
+    extremes: ClassVar[frozenset[str]] = frozenset(
+        {"n", "best_position_entropy", "point_in_box/pictures"}
+    )
 
     @property
     def reads(self) -> frozenset[Site]:

@@ -85,6 +85,11 @@ class TinyImageNet:
             boxes=np.array([row.box], dtype=np.float32),
         )
 
+    @property
+    def labels(self) -> list[int]:
+        """Class index of each picture."""
+        return [row.label for row in self.rows]
+
     def name_of(self, index: int) -> str:
         """The name of a picture, readable or not."""
         return self.rows[index].path.relative_to(self.root).as_posix()

@@ -9,7 +9,6 @@ from typing import Any
 from unlazy.report.findings import Findings
 from unlazy.report.meanings import interval, meaning, readable, title
 
-
 GLANCE = {
     "norms": ("max_over_median", "share_over_3median"),
     "attention": ("top_mass",),

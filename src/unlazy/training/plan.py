@@ -24,7 +24,8 @@ def plan(recipe: Recipe, objective: Objective, count: int | None) -> str:
         objective: freshly built, on the CPU.
         count: training pictures, where they are known from the data itself.
     """
-    count = count or SIZES.get(recipe.data)
+    if count is None and recipe.classes is None:
+        count = SIZES.get(recipe.data)
     trained = _parameters(objective.trained)
     kept = {name: _parameters(module) for name, module in objective.exports().items()}
     lines = [
@@ -55,7 +56,7 @@ def _parameters(module: nn.Module) -> int:
 
 def _steps(recipe: Recipe, known: int | None) -> str:
     if known is None:
-        return "unknown until the captions are counted; give --data to count them"
+        return "unknown until the pictures are counted; give --data to count them"
     per_epoch = known // recipe.batch
     return (
         f"{per_epoch * recipe.epochs:,} ({recipe.epochs} epochs of {per_epoch:,}, from"

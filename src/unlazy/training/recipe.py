@@ -29,6 +29,7 @@ class Recipe:
         model: the architecture.
         data: ``tiny-imagenet``, ``imagenet`` (a folder a class), ``captions`` (tar shards) or
             ``scenes`` (drawn, no folder needed).
+        classes: train and evaluate on the first so many classes of the data alone; None: all.
         hold: keep all pixels in memory, on the GPU if there is one, and augment them there;
             otherwise worker processes read and augment each picture anew.
         init: start from these weights: ``file:RUN``, ``bundled:NAME``, ``timm:NAME`` or a file.
@@ -50,6 +51,7 @@ class Recipe:
     name: str
     model: ViTConfig = field(default_factory=ViTConfig)
     data: Data = "tiny-imagenet"
+    classes: int | None = None
     hold: bool = True
     init: str | None = None
     epochs: int = 5
@@ -78,6 +80,8 @@ class Recipe:
                 raise ValueError(f"{key} must be at least 1, not {getattr(self, key)}")
         if self.hold and self.data not in HELD:
             raise ValueError(f"{self.data} does not fit into memory; use hold=false")
+        if self.classes is not None and self.data in ("captions", "scenes"):
+            raise ValueError(f"the pictures of {self.data} cannot be chosen by class")
         if (self.data == "scenes") != isinstance(self, SceneRecipe):
             raise ValueError("drawn scenes have recipes of their own, such as tiny_scenes")
 

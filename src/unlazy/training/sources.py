@@ -35,6 +35,30 @@ class Source:
     classes: Sequence[str]
 
 
+class OfClasses:
+    """The pictures of the first ``count`` classes of a data set that knows its ``labels``.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+
+    def __init__(self, dataset: Any, count: int) -> None:
+        if not 0 < count <= len(dataset.classes):
+            raise ValueError(f"classes={count}; the data has {len(dataset.classes)}")
+        self.dataset, self.classes = dataset, dataset.classes[:count]
+        self._indices = [index for index, label in enumerate(dataset.labels) if label < count]
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, place: int) -> Sample:
+        return self.dataset[self._indices[place]]
+
+    def name_of(self, place: int) -> str:
+        """The name of a picture, readable or not."""
+        return self.dataset.name_of(self._indices[place])
+
+
 class Drawn:
     """Scenes that are drawn once and then kept in memory."""
 
@@ -86,6 +110,8 @@ def open_source(recipe: Recipe, root: Path | None) -> Source:
             f"train has {len(training.classes)} classes and val {len(validation.classes)}, or"
             f" other ones, below {root}; both need the same folders"
         )
+    if recipe.classes is not None:
+        training, validation = (OfClasses(each, recipe.classes) for each in (training, validation))
     _check_classes(recipe, len(training.classes), str(root))
     return Source(training, validation, training.classes)
 

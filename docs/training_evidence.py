@@ -1,0 +1,171 @@
+"""Write docs/evidence/training.md from the cards of finished runs.
+
+    python docs/training_evidence.py collect RUNS   # cards below RUNS -> docs/evidence/*.json
+    python docs/training_evidence.py                # the page, from these
+
+A study's cards lie in RUNS/STUDY/RUN/card.json, a single run's in RUNS/NAME/card.json.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+EVIDENCE = Path(__file__).parent / "evidence"
+STUDIES = {
+    "tiny_scenes": "The shortcut in three minutes",
+    "scenes_pools": "Pools, and how many patches LazyStrike keeps",
+    "scenes_readings": "Readings of LazyStrike's formula",
+    "scenes_difficulty": "Difficulty of the scenes",
+    "scenes_length": "Training length",
+    "scenes_tokens": "Patch size, windows, registers",
+    "tiny_pools": "Pools on real pictures, 24 classes",
+}
+PAIRS = ("label", "text", "self")
+Card = dict[str, Any]
+
+
+def collect(runs: Path) -> None:
+    """Copy the cards of studies, and of runs on all of Tiny ImageNet, beside the page."""
+    for study in STUDIES:
+        cards = [json.loads(path.read_text()) for path in sorted(runs.glob(f"{study}/*/card.json"))]
+        if cards:
+            write(study, cards)
+    found = [json.loads(path.read_text()) for path in sorted(runs.glob("tiny_*/card.json"))]
+    if found:
+        write("tiny_imagenet", found)
+
+
+def write(study: str, cards: Sequence[Card]) -> None:
+    """One line a card."""
+    lines = ",\n".join(json.dumps(card) for card in cards)
+    (EVIDENCE / f"{study}.json").write_text(f"[\n{lines}\n]\n")
+
+
+def read(study: str) -> list[Card]:
+    """The cards of a study; none where it has not run."""
+    path = EVIDENCE / f"{study}.json"
+    return json.loads(path.read_text()) if path.is_file() else []
+
+
+def number(card: Card, measure: str, key: str) -> dict[str, float] | None:
+    """A value of a card with its interval, or None."""
+    return card["values"].get(measure, {}).get(key)
+
+
+def percent(found: dict[str, float] | None) -> str:
+    """A share with its interval."""
+    if found is None:
+        return "–"
+    if "low" not in found:
+        return f"{found['value'] * 100:.0f}"
+    return f"{found['value'] * 100:.0f} ({found['low'] * 100:.0f}–{found['high'] * 100:.0f})"
+
+
+def plain(found: dict[str, float] | None) -> str:
+    """A number with two digits."""
+    return "–" if found is None else f"{found['value']:.2f}"
+
+
+def verdict(card: Card) -> str:
+    """The shape of the norms' distribution."""
+    values = card["values"]["norm_shape"]
+    return next((key.removeprefix("is_") for key in values if key.startswith("is_")), "unknown")
+
+
+Column = tuple[str, Callable[[Card], str]]
+PLACES: tuple[Column, ...] = (
+    ("top-1", lambda card: percent(number(card, "accuracy", "top1"))),
+    ("k-NN", lambda card: percent(number(card, "knn", "top1"))),
+    ("cosine", lambda card: percent(number(card, "patch_score", "point_in_box/cosine"))),
+    ("centred", lambda card: percent(number(card, "patch_score", "point_in_box/centred_cosine"))),
+    ("dot", lambda card: percent(number(card, "patch_score", "point_in_box/dot"))),
+    ("attention", lambda card: percent(number(card, "other_maps", "point_in_box/attention"))),
+    ("votes", lambda card: percent(number(card, "other_maps", "point_in_box/votes"))),
+    ("chance", lambda card: percent(number(card, "patch_score", "point_in_box/chance"))),
+    ("centre", lambda card: percent(number(card, "patch_score", "point_in_box/centre"))),
+    ("AUC", lambda card: plain(number(card, "patch_score", "auc/cosine"))),
+)
+SMALL: tuple[Column, ...] = (
+    ("n", lambda card: f"{card['values']['small_boxes']['n']['value']:.0f}"),
+    ("cosine", lambda card: percent(number(card, "small_boxes", "point_in_box/cosine"))),
+    ("centred", lambda card: percent(number(card, "small_boxes", "point_in_box/centred_cosine"))),
+    ("chance", lambda card: percent(number(card, "small_boxes", "point_in_box/chance"))),
+    ("centre", lambda card: percent(number(card, "small_boxes", "point_in_box/centre"))),
+    ("AUC", lambda card: plain(number(card, "small_boxes", "auc/cosine"))),
+    ("norm max / median", lambda card: plain(number(card, "norms", "max_over_median"))),
+    ("norms", verdict),
+)
+
+
+def table(cards: Iterable[Card], columns: Sequence[Column]) -> str:
+    """A row a card."""
+    names = ["run", *(name for name, _ in columns)]
+    lines = [names, ["---"] * len(names)]
+    for card in cards:
+        seed = card["recipe"]["seed"]
+        name = card["name"] if f"seed{seed}" in card["name"] else f"{card['name']}, seed {seed}"
+        lines.append([name, *(text(card) for _, text in columns)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def section(study: str, title: str) -> str:
+    """A heading, the command and the tables of a study; empty where it has not run."""
+    cards = read(study)
+    if not cards:
+        return ""
+    command = cards[0]["command"]
+    return f"""## {title}
+
+`{command}`: {len(cards)} runs, each on {cards[0]["n"]} validation pictures
+([Records]({study}.json)).
+
+{table(cards, PLACES)}
+
+Small boxes (under 25 % of the area) and norms:
+
+{table(cards, SMALL)}
+"""
+
+
+def curves(study: str, names: Sequence[str], path: Path) -> None:
+    """Accuracy and Point-in-Box over the steps of a few runs, as SVG."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "unlazy"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    for card in (card for card in read(study) if card["name"] in names):
+        steps = [row["step"] for row in card["curve"]]
+        for axis, key in zip(axes, ("top1", "point_in_box/cosine"), strict=True):
+            values = [100 * row[key] for row in card["curve"]]
+            axis.plot(steps, values, marker="o", markersize=3, label=card["name"])
+        chance = 100 * card["curve"][0]["point_in_box/chance"]
+    axes[1].axhline(chance, color="grey", linestyle=":", label="chance")
+    for axis, title in zip(axes, ("top-1, %", "Point-in-Box by cosine, %"), strict=True):
+        axis.set(title=title, xlabel="step", ylim=(0, 100))
+    axes[1].legend(frameon=False, fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def main() -> None:
+    """Collect, or write the page."""
+    if sys.argv[1:2] == ["collect"]:
+        collect(Path(sys.argv[2]))
+        return
+    from training_text import INTRODUCTION
+
+    curves("tiny_scenes", ("cls", "max", "lazystrike"), EVIDENCE / "curves_scenes.svg")
+    parts = [INTRODUCTION, *(section(study, title) for study, title in STUDIES.items())]
+    parts.append(section("tiny_imagenet", "Tiny ImageNet, 200 classes"))
+    (EVIDENCE / "training.md").write_text("\n".join(part for part in parts if part))
+
+
+if __name__ == "__main__":
+    main()
