@@ -25,7 +25,7 @@ from unlazy.measures.qkv import QKVNorms
 from unlazy.measures.votes import Votes
 from unlazy.report.findings import Findings
 from unlazy.report.record import Record, environment
-from unlazy.report.verdict import Sentence, verdict
+from unlazy.report.verdict import Sentence, kind_of, verdict
 from unlazy.tokens import Facts
 
 REPORT_VERSION = 1  # bump when any number of a report could change
@@ -213,12 +213,10 @@ class _Run:
                 lambda each: estimates(each, measured.seen[each.name], seed=self.seed), measures
             )
             values = {each.name: found for each, found in zip(measures, concluded, strict=True)}
-        shape = next(each for each in measures if isinstance(each, NormShape))
-        found = shape.shape(measured.seen[shape.name])
         boxes, cropped = measured.boxes
         reference = next(self.backbone.parameters())
         used = len(measured.names)
-        sentences = verdict(values, facts, found.kind, used)
+        sentences = verdict(values, facts, kind_of(values), used)
         return Record(
             model=dataclasses.asdict(facts) | {"weights_hash": self.backbone.fingerprint()},
             benchmark={"name": "report", "version": REPORT_VERSION},
