@@ -35,7 +35,7 @@ def train(
     """
     from unlazy import distributed
     from unlazy.catalog import find
-    from unlazy.training.overrides import override
+    from unlazy.settings import override
     from unlazy.training.run import describe
 
     made = find("recipes", recipe)()

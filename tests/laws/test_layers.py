@@ -8,6 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "unlazy"
 LAYERS = [
     {"tokens", "geometry", "catalog", "distributed"},
+    {"settings"},
     {"scores", "pooling", "metrics", "distributions"},
     {"backbones"},
     {"ledger", "data"},

@@ -22,7 +22,7 @@ from unlazy import distributed
 from unlazy.training import loop
 from unlazy.training.feeds import Held
 from unlazy.training.recipes import DistillRecipe, LabelRecipe, TextRecipe, ViTConfig
-from unlazy.training.overrides import override
+from unlazy.settings import override
 from unlazy.training.run import build
 
 torch.set_num_threads(1)

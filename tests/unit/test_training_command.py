@@ -14,7 +14,7 @@ from unlazy.catalog import find, table
 from unlazy.cli import main
 from unlazy.training import paper, plan, tracking
 from unlazy.training.initial import start_from
-from unlazy.training.overrides import keys, override
+from unlazy.settings import keys, override
 from unlazy.training.recipe import LabelRecipe
 from unlazy.training.recipes import ViTConfig
 from unlazy.training.run import build

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unlazy.benchmarks.base import Inputs, Need, Published
 from unlazy.data.spread import Spread
 from unlazy.geometry import View
-from unlazy.ledger import Batch, Observation, Seen
+from unlazy.ledger import Batch, Measure, Observation, Seen
 from unlazy.tokens import Facts, Site, Trace
 
 PER_PICTURE = 5
@@ -104,3 +106,42 @@ def usual_view(facts: Facts) -> View:
     side = min(facts.size)
     resize = round(side * 256 / 224) if side >= 128 else None
     return View(facts.size, resize=resize)
+
+
+@dataclass(frozen=True)
+class KNN:
+    """Top-1 of the nearest labelled training pictures.
+
+    Source: DINO's evaluation; 20 neighbours are reported there, of 10, 20, 100 and 200.
+
+    Attributes:
+        neighbours: that vote.
+        bank: at most so many training pictures, evenly spread, are sought among; None: all.
+    """
+
+    neighbours: int = 20
+    temperature: float = 0.07
+    bank: int | None = None
+    name: ClassVar[str] = "knn"
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
+    headline: ClassVar[tuple[str, str, float]] = ("knn", "top1", 100.0)
+    published: ClassVar[tuple[Published, ...]] = (
+        Published("DINO ViT-S/16, 300 epochs", 73.3, "DINO"),
+        Published("DINO ViT-S/16, released", 74.5, "DINO"),
+    )
+
+    def view(self, facts: Facts) -> View:
+        """The middle of the picture: 256 to 224 pixels."""
+        return usual_view(facts)
+
+    def measures(self, inputs: Inputs) -> Sequence[Measure]:
+        """Passes over the training pictures first, for their vectors."""
+        training = inputs.training
+        if self.bank is not None:
+            training = Spread(training, self.bank)
+        view = self.view(inputs.backbone.facts)
+        seen = inputs.look(training, [Vectors()], view).seen["vectors"]
+        votes = Neighbours.among(seen)
+        votes = dataclasses.replace(votes, count=self.neighbours, temperature=self.temperature)
+        return [Accuracy(votes, name="knn")]

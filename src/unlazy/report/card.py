@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from unlazy import distributed
 from unlazy.backbones.bundled import CLASSES, load_run
 from unlazy.backbones.trained import TrainedViT
+from unlazy.benchmarks.card_boxes import OtherMaps, SmallBoxes
 from unlazy.benchmarks.classification import Accuracy, Neighbours, Vectors, among, usual_view
-from unlazy.benchmarks.point_in_box import OtherMaps, SmallBoxes
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import measure
 from unlazy.measures.norms import Norms, NormShape

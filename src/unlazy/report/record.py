@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unlazy import distributed
+from unlazy.backbones.base import Backbone
 from unlazy.ledger import Estimate
+from unlazy.measure import Measured
 
 PACKAGES = ("unlazy", "torch", "torchvision", "timm", "numpy", "pillow")
 
@@ -53,6 +56,63 @@ class Record:
     def write(self, path: Path) -> None:
         """Write the whole file or nothing."""
         write_whole(path, self.to_json().encode())
+
+
+def record_of(
+    backbone: Backbone,
+    measured: Measured,
+    *,
+    benchmark: Mapping[str, Any],
+    source: str,
+    parameters: Mapping[str, Any],
+    values: Mapping[str, Mapping[str, Estimate]],
+    seed: int,
+    verdict: tuple[str, ...] = (),
+    problems: Mapping[str, str] | None = None,
+) -> Record:
+    """The Record of one pass of a model over pictures.
+
+    Args:
+        backbone: the model.
+        measured: the pass.
+        benchmark: what was run, with its version.
+        source: what to call the pictures.
+        parameters: of the view and of each measure.
+        values: measure -> number -> estimate; measures without numbers are left out.
+        seed: of the bootstrap.
+        verdict: findings in words.
+        problems: name -> what was wrong with an annotation.
+    """
+    boxes, cropped = measured.boxes
+    used, reference = len(measured.names), next(backbone.parameters())
+    data = {
+        "source": source,
+        "n": used,
+        "skipped": len(measured.skipped),
+        "boxes": boxes,
+        "boxes_cropped_away": cropped,
+    }
+    return Record(
+        model=dataclasses.asdict(backbone.facts) | {"weights_hash": backbone.fingerprint()},
+        benchmark=benchmark,
+        data=data | ({"problems": dict(problems)} if problems else {}),
+        parameters=parameters,
+        values={name: found for name, found in values.items() if found},
+        timing={
+            "seconds": measured.seconds,
+            "images_per_second": used / measured.seconds,
+            "forward_share": measured.forward_seconds / (measured.seconds * distributed.world()),
+        },
+        environment=environment(
+            device=str(reference.device),
+            dtype=str(reference.dtype).removeprefix("torch."),
+            ranks=distributed.world(),
+            seed=seed,
+        ),
+        fix=backbone.fix,
+        verdict=verdict,
+        skipped=tuple({"name": item.name, "reason": item.reason} for item in measured.skipped),
+    )
 
 
 def write_whole(path: Path, content: bytes) -> None:

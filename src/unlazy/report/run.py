@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from unlazy import distributed
 from unlazy.backbones.base import Backbone
 from unlazy.data.sample import Unreadable
 from unlazy.geometry import View
@@ -24,7 +23,7 @@ from unlazy.measures.pictures import Pictures
 from unlazy.measures.qkv import QKVNorms
 from unlazy.measures.votes import Votes
 from unlazy.report.findings import Findings
-from unlazy.report.record import Record, environment
+from unlazy.report.record import Record, record_of
 from unlazy.report.verdict import Sentence, kind_of, verdict
 from unlazy.tokens import Facts
 
@@ -207,43 +206,21 @@ class _Run:
 
     def record(self, measures: Sequence[Measure], measured: Measured) -> Record:
         """Numbers, parameters and circumstances of one pass."""
-        facts = self.backbone.facts
         with ThreadPoolExecutor(2) as pool:  # numpy works without the interpreter's lock
             concluded = pool.map(
                 lambda each: estimates(each, measured.seen[each.name], seed=self.seed), measures
             )
             values = {each.name: found for each, found in zip(measures, concluded, strict=True)}
-        boxes, cropped = measured.boxes
-        reference = next(self.backbone.parameters())
-        used = len(measured.names)
-        sentences = verdict(values, facts, kind_of(values), used)
-        return Record(
-            model=dataclasses.asdict(facts) | {"weights_hash": self.backbone.fingerprint()},
+        sentences = verdict(values, self.backbone.facts, kind_of(values), len(measured.names))
+        return record_of(
+            self.backbone,
+            measured,
             benchmark={"name": "report", "version": REPORT_VERSION},
-            data={
-                "source": self.source,
-                "n": used,
-                "skipped": len(measured.skipped),
-                "boxes": boxes,
-                "boxes_cropped_away": cropped,
-            },
+            source=self.source,
             parameters={"view": self.view} | {each.name: each for each in measures},
-            values={name: found for name, found in values.items() if found},
-            timing={
-                "seconds": measured.seconds,
-                "images_per_second": used / measured.seconds,
-                "forward_share": measured.forward_seconds
-                / (measured.seconds * distributed.world()),
-            },
-            environment=environment(
-                device=str(reference.device),
-                dtype=str(reference.dtype).removeprefix("torch."),
-                ranks=distributed.world(),
-                seed=self.seed,
-            ),
-            fix=self.backbone.fix,
+            values=values,
+            seed=self.seed,
             verdict=tuple(_joined(sentence) for sentence in sentences),
-            skipped=tuple({"name": item.name, "reason": item.reason} for item in measured.skipped),
         )
 
 

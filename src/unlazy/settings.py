@@ -1,4 +1,4 @@
-"""``key=value`` on the command line: typed against the fields of a recipe, nested ones by dots."""
+"""``key=value`` as a user types it: typed against fields of a dataclass, nested ones by dots."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unlazy.catalog import suggest
 
 
 def override(recipe: Any, words: Sequence[str]) -> Any:
-    """The recipe with the fields that ``words`` name set otherwise.
+    """The recipe (or another dataclass) with the fields that ``words`` name set otherwise.
 
     Values are read as the field's type: numbers, ``true``/``false``, ``none``, a choice, or a
     list with commas for a tuple. In a field for numbers ``1`` is a count and ``1.0`` a share.

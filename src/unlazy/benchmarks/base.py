@@ -1,0 +1,95 @@
+"""Benchmark: a measure with its data, view and version, and what has been published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from unlazy.backbones.base import Backbone
+from unlazy.geometry import View
+from unlazy.ledger import Measure
+from unlazy.measure import Measured
+from unlazy.tokens import Facts
+
+Need = Literal["boxes", "masks", "labels", "training"]
+"""What the pictures must come with; ``training``: a labelled split besides the evaluated one."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure of a paper, in the unit of the benchmark's headline.
+
+    Attributes:
+        model: as the paper calls it.
+        value: what it reports.
+        source: paper and table.
+        note: what to know before comparing.
+    """
+
+    model: str
+    value: float
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a benchmark is run on.
+
+    Attributes:
+        backbone: the model, or a fixed one.
+        evaluated: pictures that the numbers are about.
+        training: labelled pictures to learn from, or None.
+        look: passes a data set through the backbone under a view and lets measures observe it.
+    """
+
+    backbone: Backbone
+    evaluated: Any
+    training: Any | None
+    look: Callable[[Any, Sequence[Measure], View], Measured]
+
+
+class Benchmark(Protocol):
+    """A frozen dataclass whose fields are its parameters.
+
+    Attributes:
+        name: on the command line.
+        version: raised whenever any number could change.
+        needs: what the pictures must come with.
+        headline: (measure, key) of the number to compare, and its scale in published figures.
+        published: figures of the papers for that number.
+    """
+
+    @property
+    def name(self) -> str:
+        """On the command line."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Raised whenever any number could change."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the pictures must come with."""
+        ...
+
+    @property
+    def headline(self) -> tuple[str, str, float]:
+        """Measure and key of the number to compare, and the factor to the papers' unit."""
+        ...
+
+    @property
+    def published(self) -> tuple[Published, ...]:
+        """Figures of the papers for that number."""
+        ...
+
+    def view(self, facts: Facts) -> View:
+        """How pictures become input of a model with these facts."""
+        ...
+
+    def measures(self, inputs: Inputs) -> Sequence[Measure]:
+        """What observes the evaluated pictures; may pass over the training pictures before."""
+        ...

@@ -1,0 +1,107 @@
+"""One benchmark of one model: measured, with its Record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unlazy.backbones.base import Backbone
+from unlazy.benchmarks.base import Benchmark, Inputs
+from unlazy.geometry import View
+from unlazy.ledger import Estimate, Measure, estimates
+from unlazy.measure import Measured, measure
+from unlazy.report.record import Record, record_of
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a benchmark: its Record, and all rows for pages.
+
+    Attributes:
+        benchmark: that was run.
+        record: numbers and circumstances.
+        measured: rows of the evaluated pictures.
+    """
+
+    benchmark: Benchmark
+    record: Record
+    measured: Measured
+
+    @property
+    def headline(self) -> Estimate | None:
+        """The number to compare, in the papers' unit; None where no picture allowed it."""
+        name, key, scale = self.benchmark.headline
+        found = self.record.values.get(name, {}).get(key)
+        if found is None:
+            return None
+        low, high = (None if each is None else each * scale for each in (found.low, found.high))
+        return Estimate(found.value * scale, low, high)
+
+
+def run_benchmark(
+    benchmark: Benchmark,
+    backbone: Backbone,
+    evaluated: Any,
+    training: Any | None = None,
+    *,
+    source: str,
+    batch_size: int | None = None,
+    workers: int = 0,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Outcome:
+    """Run a benchmark; under torchrun all ranks take part and get the same.
+
+    Args:
+        benchmark: with its parameters.
+        backbone: the model, as it is or fixed.
+        evaluated: pictures that the numbers are about.
+        training: labelled pictures, where the benchmark learns from some.
+        source: what to call the data in the Record.
+        batch_size: images a pass; None chooses by size.
+        workers: decoding processes.
+        seed: of the bootstrap.
+        progress: called with numbers of finished pictures.
+
+    Raises:
+        ValueError: the pictures lack what the benchmark needs, or none could be used.
+    """
+    if "training" in benchmark.needs and training is None:
+        raise ValueError(f"{benchmark.name} learns from a training split, which {source} has not")
+
+    def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
+        return measure(
+            backbone,
+            dataset,
+            measures,
+            view=view,
+            batch_size=batch_size,
+            workers=workers,
+            progress=progress,
+        )
+
+    measures = benchmark.measures(Inputs(backbone, evaluated, training, look))
+    view = benchmark.view(backbone.facts)
+    measured = look(evaluated, measures, view)
+    if not measured.names:
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
+        raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
+    values = {each.name: estimates(each, measured.seen[each.name], seed=seed) for each in measures}
+    record = record_of(
+        backbone,
+        measured,
+        benchmark={
+            "name": benchmark.name,
+            "version": benchmark.version,
+            "headline": benchmark.headline,
+            "published": [dataclasses.asdict(each) for each in benchmark.published],
+        },
+        source=source,
+        parameters={"view": view, benchmark.name: benchmark},
+        values=values,
+        seed=seed,
+        problems=getattr(evaluated, "problems", None),
+    )
+    return Outcome(benchmark, record, measured)
