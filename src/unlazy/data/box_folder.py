@@ -36,6 +36,7 @@ class BoxFolder(Outlined):
 
     Attributes:
         box_file: what the boxes were read from; None: text files.
+        box_classes: names in the order of the boxes' labels; ``classes`` where folders are none.
 
     Raises:
         FileNotFoundError: no picture, or no boxes.
@@ -60,6 +61,7 @@ class BoxFolder(Outlined):
         if by_class:
             index = index_of(self.folders)
             entries = [replace(each, label=index[each.path.parent.name]) for each in entries]
+        self.box_classes = classes
         super().__init__(folder, self.folders or classes, entries, problems)
 
 
@@ -99,16 +101,21 @@ def _from_csv(
         if path is None:
             problems.add(name, f"there is no picture {fields['name']!r}, or several")
             continue
-        rows[path].append((box, (fields.get("label") or "").strip()))
-    found = {label for each in rows.values() for _, label in each if label}
-    classes = folders if found <= set(folders) else sorted(found)
+        rows[path].append((name, box, (fields.get("label") or "").strip()))
+    found = {label for each in rows.values() for *_, label in each if label}
+    classes = folders if found & set(folders) else sorted(found)
     index = index_of(classes)
     entries = []
     for path in paths:
         if path not in rows:
             problems.add(path.relative_to(file.parent).as_posix(), f"it has no box in {file.name}")
-        objects = objects_of([(box, index.get(label, -1)) for box, label in rows[path]])
-        entries.append(Entry(path, objects=objects if rows[path] else None))
+            entries.append(Entry(path))
+            continue
+        for name, _, label in rows[path]:
+            if label and label not in index:
+                problems.add(name, f"class {label!r} is none of {', '.join(classes)}")
+        objects = objects_of([(box, index.get(label, -1)) for _, box, label in rows[path]])
+        entries.append(Entry(path, objects=objects))
     return entries, list(classes)
 
 

@@ -116,25 +116,64 @@ def rasterise(outline: Any, size: tuple[int, int]) -> np.ndarray:
     """The pixels (height, width) bool of an outline, by COCO's own rule.
 
     Raises:
-        ValueError: it is no outline, or of another size.
+        ValueError: it is no outline, or one of another size.
     """
+    try:
+        if isinstance(outline, dict):
+            return _fill(outline, size)
+        return _draw_polygons(outline, size)
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
+        raise ValueError(f"it is neither polygons nor run lengths ({error})") from error
+
+
+def _draw_polygons(polygons: list[list[float]], size: tuple[int, int]) -> np.ndarray:
     from pycocotools import mask
 
     height, width = size
-    try:
-        if isinstance(outline, dict):
-            if tuple(outline["size"]) != size:
-                raise ValueError(f"its run lengths are for {outline['size']}, not {list(size)}")
-            runs = outline
-            if isinstance(outline["counts"], list):
-                runs = mask.frPyObjects(outline, height, width)
-            return mask.decode(runs).astype(bool)
-        polygons = [each for each in outline if len(each) >= 6]
-        if not polygons:
-            raise ValueError("no polygon has three corners")
-        return mask.decode(mask.merge(mask.frPyObjects(polygons, height, width))).astype(bool)
-    except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"it is neither polygons nor run lengths ({error})") from error
+    far = 4 * max(size)  # coordinates far outside would take the library long
+    polygons = [each for each in polygons if len(each) >= 6]  # fewer corners hold no pixel
+    if not polygons:
+        raise ValueError("no polygon has three corners")
+    if not all(-far < value < far for each in polygons for value in each):
+        raise ValueError("a corner lies far outside of the picture")
+    return mask.decode(mask.merge(mask.frPyObjects(polygons, height, width))).astype(bool)
+
+
+def _fill(runs: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
+    """Runs go down the columns and begin with background.
+
+    Not by pycocotools: where runs end early, it returns whatever the memory held.
+    """
+    if list(runs["size"]) != list(size):
+        raise ValueError(f"they are for {runs['size']}, not {list(size)}")
+    counts = runs["counts"]
+    lengths = np.array(_unpack(counts) if isinstance(counts, str) else counts, dtype=np.int64)
+    height, width = size
+    if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != height * width:
+        raise ValueError(f"they cover {lengths.sum()} pixels of {height * width}")
+    inside = np.arange(len(lengths)) % 2 == 1
+    return np.repeat(inside, lengths).reshape(width, height).T
+
+
+def _unpack(text: str) -> list[int]:
+    """Run lengths from COCO's packed form.
+
+    Each is written in groups of 5 bits from the lowest, a 6th bit says that more follow; the last
+    group's highest bit is the sign. From the fourth on it is the difference to the one two before.
+    """
+    lengths: list[int] = []
+    place = 0
+    while place < len(text):
+        value = shift = 0
+        more = True
+        while more:
+            group = ord(text[place]) - 48
+            value |= (group & 31) << shift
+            place, shift, more = place + 1, shift + 5, bool(group & 32)
+        if group & 16:
+            value -= 1 << shift
+        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+    return lengths
 
 
 def _dicts(content: dict[str, Any], key: str) -> list[dict[str, Any]]:

@@ -90,12 +90,12 @@ def _ground_truth(file: Path, paths: Sequence[Path]) -> list[tuple[Path, str]]:
 
 def _ids(meta: Path) -> dict[str, str]:
     """ILSVRC's id, as text -> wnid."""
-    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError, loadmat
 
     try:
         synsets = loadmat(meta, squeeze_me=True)["synsets"]
         ids, wnids = synsets["ILSVRC2012_ID"].tolist(), synsets["WNID"].tolist()
-    except (ValueError, KeyError, TypeError, NotImplementedError) as error:
+    except (MatReadError, ValueError, KeyError, TypeError, NotImplementedError) as error:
         raise ValueError(f"{meta} is not ILSVRC's table of classes: {error}") from error
     return {str(int(number)): str(wnid) for number, wnid in zip(ids, wnids, strict=True)}
 
