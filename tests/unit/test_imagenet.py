@@ -198,3 +198,6 @@ def test_what_is_missing_is_said(tmp_path, flat):
         ImageNet(flat)
     with pytest.raises(FileNotFoundError, match="no train pictures of ImageNet"):
         ImageNet(flat, "train")
+    picture(tmp_path / "other" / "val" / "images" / "val_0.JPEG")  # as in Tiny ImageNet
+    with pytest.raises(FileNotFoundError, match="neither pictures nor a folder <wnid>"):
+        ImageNet(tmp_path / "other")

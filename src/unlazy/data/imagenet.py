@@ -21,7 +21,7 @@ from typing import Literal
 from unlazy.data.annotated import Annotated, Entry, Objects, Problems, objects_of
 from unlazy.data.class_folders import read_words
 from unlazy.data.folder import SUFFIXES
-from unlazy.data.imagenet_labels import read_labels, read_synsets
+from unlazy.data.imagenet_labels import WNID, read_labels, read_synsets
 from unlazy.data.pascal_xml import Annotation, BrokenAnnotation, index_of, read_annotation
 
 PICTURES = ("{split}", "ILSVRC/Data/CLS-LOC/{split}", "Data/CLS-LOC/{split}", "images/{split}")
@@ -48,11 +48,11 @@ class ImageNet(Annotated):
     def __init__(self, root: str | Path, split: Literal["train", "val"] = "val") -> None:
         root, pictures = _pictures(Path(root), split)
         problems = Problems()
-        folders = sorted(each for each in pictures.iterdir() if each.is_dir())
+        folders = sorted(each for each in pictures.glob("n*") if WNID.fullmatch(each.name))
         if any(_images(each) for each in folders):
             labelled = [(path, folder.name) for folder in folders for path in _images(folder)]
         else:
-            labelled = read_labels(root, pictures, _images(pictures), problems)
+            labelled = read_labels(root, pictures, _flat(pictures), problems)
         listed = read_synsets(root)
         found = {wnid for _, wnid in labelled if wnid}
         names = read_words(root / "words.txt") | listed
@@ -97,15 +97,27 @@ def _pictures(root: Path, split: str) -> tuple[Path, Path]:
                 return base, base / part.format(split=split)
         if split == "val" and (base / "ILSVRC2012_val_00000001.JPEG").is_file():
             return base, base
-    raise FileNotFoundError(
-        f"no {split} pictures of ImageNet in {root}: {split}/<wnid>/*.JPEG must lie there, or"
-        f" {split}/*.JPEG with labels (ILSVRC2012_validation_ground_truth.txt and meta.mat, or"
+    flat = (
+        ", or val/*.JPEG with labels (ILSVRC2012_validation_ground_truth.txt and meta.mat, or"
         " val.txt)"
+    )
+    raise FileNotFoundError(
+        f"no {split} pictures of ImageNet in {root}: {split}/<wnid>/*.JPEG must lie there"
+        f"{flat if split == 'val' else ''}"
     )
 
 
 def _images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def _flat(folder: Path) -> list[Path]:
+    paths = _images(folder)
+    if not paths:
+        raise FileNotFoundError(
+            f"{folder} has neither pictures nor a folder <wnid>, such as n01440764, with pictures"
+        )
+    return paths
 
 
 def _boxes(root: Path, split: str) -> dict[str, Path]:
