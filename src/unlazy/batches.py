@@ -101,7 +101,8 @@ class _Viewing(torch.utils.data.Dataset):
         except Unreadable as problem:
             name = getattr(self.dataset, "name_of", str)(index)
             return Skipped(index, name, str(problem))
-        viewed = self.view(sample.image, sample.boxes, sample.mask)
+        masks = {"instances": sample.instances, "void": sample.void}
+        viewed = self.view(sample.image, sample.boxes, sample.mask, **masks)
         return _Item(index, sample.name, sample.label, viewed)
 
 

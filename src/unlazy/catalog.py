@@ -33,6 +33,14 @@ MODEL_NAMES = {
 }
 DATA = {
     "tiny-imagenet": "unlazy.data.tiny_imagenet:TinyImageNet",
+    "imagenet": "unlazy.data.imagenet:ImageNet",
+    "voc07": "unlazy.data.voc:voc07",
+    "voc12": "unlazy.data.voc:voc12",
+    "coco": "unlazy.data.coco:COCO",
+    "coco20k": "unlazy.data.coco:COCO20k",
+    "coco128": "unlazy.data.coco128:COCO128",
+    "box-folder": "unlazy.data.box_folder:BoxFolder",
+    "hf": "unlazy.data.hugging_face:HuggingFace",
     "images": "unlazy.data.folder:ImageFiles",
     "photos": "unlazy.data.photos:Photos",
     "scenes": "unlazy.data.synthetic:Scenes",

@@ -39,7 +39,7 @@ app.command(train)
 
 Images = Annotated[
     list[str],
-    Parameter(help="Folders, files, globs, or data:photos, data:scenes, data:tiny-imagenet."),
+    Parameter(help="Folders, files, globs, data:photos, data:scenes, or another data:NAME."),
 ]
 Output = Annotated[Path, Parameter(name=["-o", "--output"], help="Folder for page and Records.")]
 
@@ -186,11 +186,25 @@ def doctor(model: str, /, *, weights: Weights = Weights(), size: int | None = No
 
 @app.command(name="list")
 def list_names(
-    kind: Literal["models", "data", "measures", "fixes", "recipes"], pattern: str = "", /
+    kind: Literal["models", "data", "measures", "fixes", "recipes"],
+    pattern: str = "",
+    /,
+    *,
+    data: Annotated[
+        Path | None, Parameter(help="With `list data`: what is in this folder, what is missing.")
+    ] = None,
 ) -> None:
     """List what there is; PATTERN keeps the names that contain it."""
     from unlazy.catalog import find, table
 
+    if data is not None:
+        if kind != "data" or not data.is_dir():
+            raise Mistake(f"--data is a folder, and for `unlazy list data`; got {kind} and {data}")
+        from unlazy.data.expected import survey
+
+        for found in survey(data, pattern):
+            print(found, flush=True)
+        return
     if kind != "models":
         for name in sorted(name for name in table(kind) if pattern in name):
             print(name)

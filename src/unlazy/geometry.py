@@ -27,12 +27,16 @@ class Viewed:
         boxes: in viewed pixels, clipped to the view; one per box given.
         kept: which boxes still have an area; the others lie outside of the view.
         mask: nonzero on the object.
+        instances: the pixels of each box's object.
+        void: pixels that no evaluation counts.
     """
 
     pixels: UInt8[Tensor, "3 H W"]
     boxes: Float[Tensor, "k 4"] | None = None
     kept: Bool[Tensor, " k"] | None = None
     mask: UInt8[Tensor, "H W"] | None = None
+    instances: Bool[Tensor, "k H W"] | None = None
+    void: Bool[Tensor, "H W"] | None = None
 
 
 @dataclass(frozen=True)
@@ -131,21 +135,38 @@ class View:
         image: Image.Image,
         boxes: np.ndarray | Float[Tensor, "k 4"] | None = None,
         mask: np.ndarray | UInt8[Tensor, "h w"] | None = None,
+        *,
+        instances: np.ndarray | Bool[Tensor, "k h w"] | None = None,
+        void: np.ndarray | Bool[Tensor, "h w"] | None = None,
     ) -> Viewed:
-        """See a picture, with boxes and a mask in its pixels."""
+        """See a picture, with boxes and masks in its pixels."""
         if image.mode != "RGB":
             raise ValueError(f"a picture of mode {image.mode}; use read_image, or convert('RGB')")
         window = self.window((image.height, image.width))
         pixels = np.array(_show(image, window, FILTERS[self.interpolation]))  # (H, W, 3)
         moved, kept = (None, None) if boxes is None else _move(boxes, window)
-        shown = None
-        if mask is not None:
-            height_width = (image.height, image.width)
-            if tuple(mask.shape) != height_width:
-                raise ValueError(f"mask {tuple(mask.shape)} for a picture {height_width}; (H, W)")
-            picture = Image.fromarray(np.asarray(mask).astype(np.uint8))
-            shown = torch.from_numpy(np.array(_show(picture, window, Image.Resampling.NEAREST)))
-        return Viewed(torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), moved, kept, shown)
+        masks = [
+            None if each is None else _show_mask(np.asarray(each), window, image.size[::-1])
+            for each in (mask, instances, void)
+        ]
+        return Viewed(
+            torch.from_numpy(pixels).permute(2, 0, 1).contiguous(),
+            moved,
+            kept,
+            masks[0],
+            *(None if each is None else each.bool() for each in masks[1:]),
+        )
+
+
+def _show_mask(mask: np.ndarray, window: Window, size: tuple[int, int]) -> UInt8[Tensor, "*k H W"]:
+    """One mask or several; each pixel of the view takes the nearest of the picture."""
+    if mask.shape[-2:] != size:
+        raise ValueError(f"mask {tuple(mask.shape)} for a picture {size}; (H, W)")
+    shown = np.empty((*mask.shape[:-2], *window.size), dtype=np.uint8)
+    for place in np.ndindex(*mask.shape[:-2]):
+        picture = Image.fromarray(mask[place].astype(np.uint8))
+        shown[place] = np.array(_show(picture, window, Image.Resampling.NEAREST))
+    return torch.from_numpy(shown)
 
 
 def _show(image: Image.Image, window: Window, resample: Image.Resampling) -> Image.Image:

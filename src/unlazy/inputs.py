@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -125,8 +126,7 @@ def labels_of(models: list[str], backbones: Sequence[Any]) -> list[str]:
 
 
 def dataset_of(images: list[str], root: Path | None) -> Any:
-    """Pictures from paths and data: names, joined in the order given."""
-    from unlazy.catalog import find
+    """Pictures from paths and data: names, joined: those from paths first."""
     from unlazy.data.folder import ImageFiles
     from unlazy.data.joined import Joined
 
@@ -134,15 +134,36 @@ def dataset_of(images: list[str], root: Path | None) -> Any:
     paths = [each for each in images if not each.startswith("data:")]
     if paths:
         parts.append(ImageFiles(paths))
-    for name in (each.removeprefix("data:") for each in images if each.startswith("data:")):
-        make = find("data", name)
-        if name == "tiny-imagenet":
-            if root is None:
-                raise Mistake("data:tiny-imagenet needs --data FOLDER (it holds wnids.txt)")
-            parts.append(make(root))
-        else:
-            parts.append(make())
+    parts += [_named(each.removeprefix("data:"), root) for each in images if each not in paths]
     return parts[0] if len(parts) == 1 else Joined(parts)
+
+
+def _named(name: str, root: Path | None) -> Any:
+    """A data set by NAME, NAME:SPLIT below ``root``, or NAME:WHICH where it is not below one.
+
+    Raises:
+        Mistake: the root is missing, or what stands after the name does not belong there.
+    """
+    from unlazy.catalog import find
+
+    kind, _, rest = (name, "", "") if ".py:" in name else name.partition(":")
+    make = find("data", kind)
+    parameters = inspect.signature(make).parameters
+    if "root" in parameters:
+        if root is None:
+            raise Mistake(
+                f"data:{kind} needs --data FOLDER; `unlazy list data --data FOLDER` says what is"
+                " there and what is missing"
+            )
+        if rest and "split" not in parameters:
+            raise Mistake(f"data:{kind} has no splits; leave out :{rest}")
+        return make(root, split=rest) if rest else make(root)
+    needed = [each for each in parameters.values() if each.default is each.empty]
+    if needed and not rest:
+        raise Mistake(f"write data:{kind}:{needed[0].name.upper()}, it does not go without")
+    if rest and not needed:
+        raise Mistake(f"nothing stands after data:{kind}; leave out :{rest}")
+    return make(rest) if rest else make()
 
 
 def device_of(name: str | None) -> str:

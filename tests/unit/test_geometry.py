@@ -187,10 +187,39 @@ def test_impossible_views_are_refused(arguments, message):
         View(**arguments)
 
 
+@pytest.mark.parametrize("fit", ["crop", "squash", "native"])
+def test_boxes_mask_instances_and_void_move_together(fit):
+    boxes = np.array([[4, 2, 20, 14], [22, 6, 36, 20]], dtype=np.float32)
+    pixels = np.zeros((2, 24, 40), dtype=bool)
+    for place, (left, top, right, bottom) in enumerate(boxes.astype(int)):
+        pixels[place, top:bottom, left:right] = True
+    void = ~pixels.any(axis=0)
+    view = View((12, 12), fit=fit, multiple=(4, 4))
+    mask = pixels[0] + 2 * pixels[1]
+    viewed = view(Image.new("RGB", (40, 24)), boxes, mask, instances=pixels, void=void)
+    height, width = viewed.pixels.shape[1:]
+    assert viewed.instances.shape == (2, height, width)
+    assert (viewed.instances.dtype, viewed.void.dtype) == (torch.bool, torch.bool)
+    for place in range(2):
+        assert (viewed.instances[place] == (viewed.mask == place + 1)).all()
+        rows, columns = torch.where(viewed.instances[place])
+        tight = torch.stack([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+        assert (tight - viewed.boxes[place]).abs().max() <= 1
+    assert (viewed.void == (viewed.mask == 0)).all()
+
+
+def test_no_instance_is_a_stack_of_none():
+    viewed = View((8, 8))(Image.new("RGB", (9, 8)), instances=np.zeros((0, 8, 9), bool))
+    assert viewed.instances.shape == (0, 8, 8)
+    assert viewed.void is None
+
+
 def test_what_does_not_fit_the_picture_is_refused():
     image = Image.new("RGB", (20, 10))
     with pytest.raises(ValueError, match=r"mask \(20, 10\)"):
         View((8, 8))(image, mask=np.zeros((20, 10), np.uint8))
+    with pytest.raises(ValueError, match=r"mask \(1, 20, 10\)"):
+        View((8, 8))(image, instances=np.zeros((1, 20, 10), bool))
     with pytest.raises(ValueError, match=r"\(k, 4\)"):
         View((8, 8))(image, np.zeros(4, np.float32))
     with pytest.raises(ValueError, match="read_image"):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from unlazy.data import folder
-from unlazy.data.folder import read_image
+from unlazy.data.folder import image_size, read_image
 from unlazy.data.sample import Unreadable
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
@@ -222,3 +222,20 @@ def test_broken_exif_counts_as_none(tmp_path):
 
 def test_the_limit_is_what_the_documentation_says():
     assert folder.MAX_PIXELS == 20_000 * 20_000
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_is_that_of_the_picture_once_upright(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / "a.jpg", exif=exif)
+    expected = np.asarray(read_image(path)).shape[:2]
+    assert image_size(path) == image_size(path.read_bytes()) == expected
+
+
+def test_the_size_of_what_is_no_picture_is_refused(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    with pytest.raises(Unreadable, match="none of"):
+        image_size(tmp_path / "a.jpg")
+    with pytest.raises(Unreadable, match="no such file"):
+        image_size(tmp_path / "b.jpg")

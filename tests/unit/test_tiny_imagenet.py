@@ -92,6 +92,11 @@ def test_another_folder_is_refused_with_what_is_missing(tmp_path):
         TinyImageNet(tmp_path)
 
 
+def test_a_split_that_is_none_is_refused(root):
+    with pytest.raises(ValueError, match="no split 'test'; use train or val"):
+        TinyImageNet(root, "test")
+
+
 def test_a_missing_or_broken_picture_is_unreadable_when_it_is_read(root):
     (root / "val" / "images" / "val_0.JPEG").unlink()
     (root / "val" / "images" / "val_2.JPEG").write_bytes(b"")

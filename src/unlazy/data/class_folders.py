@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
-from xml.etree import ElementTree
 
 import numpy as np
 
 from unlazy.data.folder import SUFFIXES, read_image
+from unlazy.data.pascal_xml import BrokenAnnotation, read_annotation
 from unlazy.data.sample import Sample, Unreadable
 
 
@@ -37,7 +37,7 @@ class ClassFolders:
                 f"{self.root} has no folder {split}; it must hold train/<class>/ and val/<class>/"
             )
         folders = sorted(path for path in folder.iterdir() if path.is_dir())
-        names = _words(self.root / "words.txt")
+        names = read_words(self.root / "words.txt")
         self.classes = [names.get(each.name, each.name.replace("_", " ")) for each in folders]
         found = [
             (path, label)
@@ -67,7 +67,8 @@ class ClassFolders:
         return self.paths[index].relative_to(self.root).as_posix()
 
 
-def _words(path: Path) -> dict[str, str]:
+def read_words(path: Path) -> dict[str, str]:
+    """Folder -> first name, from lines ``<folder><tab><name>, ...``; none if there is no file."""
     if not path.is_file():
         return {}
     lines = (line.split("\t", 1) for line in path.read_text().splitlines() if "\t" in line)
@@ -78,14 +79,10 @@ def _boxes(path: Path) -> np.ndarray | None:
     if not path.is_file():
         return None
     try:
-        found = [_box(each) for each in ElementTree.parse(path).iter("bndbox")]
-    except (ElementTree.ParseError, TypeError, ValueError) as error:
-        raise Unreadable(f"its boxes in {path} cannot be read: {error}") from error
-    return np.array(found, dtype=np.float32).reshape(-1, 4)
-
-
-def _box(node: ElementTree.Element) -> tuple[float, float, float, float]:
-    left, top, right, bottom = (
-        float(node.findtext(key, "")) for key in ("xmin", "ymin", "xmax", "ymax")
-    )
-    return left, top, right + 1, bottom + 1
+        annotation = read_annotation(path)
+    except BrokenAnnotation as error:
+        raise Unreadable(f"its boxes cannot be read: {error}") from error
+    if annotation.broken:
+        raise Unreadable(f"its boxes cannot be read: {annotation.broken[0]}")
+    found = [each.box for each in annotation.things if each is not None]
+    return np.array(found, dtype=np.float32).reshape(-1, 4) + np.float32([0, 0, 1, 1])

@@ -9,11 +9,12 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from unlazy.data.sample import Sample, Unreadable
 
@@ -30,6 +31,7 @@ SUFFIXES = (
 """What counts as a picture in folders and globs, in upper or lower case."""
 
 _opening = threading.Lock()
+Result = TypeVar("Result")
 
 
 def read_image(path: str | Path) -> Image.Image:
@@ -43,10 +45,21 @@ def read_image(path: str | Path) -> Image.Image:
         Unreadable: with the reason; the path is a note of the exception.
     """
     try:
-        return _decode(Path(path))
+        return _decode(Path(path), _pixels)
     except Unreadable as error:
         error.add_note(f"while reading {path}")
         raise
+
+
+def image_size(source: str | Path | bytes) -> tuple[int, int]:
+    """(height, width) that the picture of a file, or of a file's content, has once upright.
+
+    Only the header is read, so a picture with damaged pixels has a size too.
+
+    Raises:
+        Unreadable: with the reason.
+    """
+    return _decode(io.BytesIO(source) if isinstance(source, bytes) else Path(source), _size)
 
 
 def decode_image(content: bytes) -> Image.Image:
@@ -57,24 +70,17 @@ def decode_image(content: bytes) -> Image.Image:
     """
     if not content:
         raise Unreadable("the file is empty (0 bytes)")
-    return _decode(io.BytesIO(content))
+    return _decode(io.BytesIO(content), _pixels)
 
 
-def _decode(source: Path | io.BytesIO) -> Image.Image:
+def _decode(source: Path | io.BytesIO, read: Callable[[Image.Image], Result]) -> Result:
     try:
         if isinstance(source, Path) and source.stat().st_size == 0:
             raise Unreadable("the file is empty (0 bytes)")
         if isinstance(source, Path) and not source.is_file():
             raise Unreadable("this is a folder or a device, not a picture file")
         with _open(source) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise Unreadable(
-                    f"{width} x {height} pixels are more than the limit of "
-                    f"{MAX_PIXELS // 1_000_000} million; make the picture smaller"
-                )
-            image.load()
-            return _rgb(_upright(image))
+            return read(image)
     except FileNotFoundError as error:
         raise Unreadable("there is no such file") from error
     except PermissionError as error:
@@ -87,6 +93,26 @@ def _decode(source: Path | io.BytesIO) -> Image.Image:
         raise Unreadable(f"the file is damaged or incomplete: {error}") from error
     except Image.DecompressionBombError as error:
         raise Unreadable(f"the picture is too large: {error}") from error
+
+
+def _pixels(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise Unreadable(
+            f"{width} x {height} pixels are more than the limit of "
+            f"{MAX_PIXELS // 1_000_000} million; make the picture smaller"
+        )
+    image.load()
+    return _rgb(_upright(image))
+
+
+def _size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    try:
+        quarter_turn = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    except (SyntaxError, struct.error, KeyError, TypeError):  # as in _upright
+        quarter_turn = False
+    return (width, height) if quarter_turn else (height, width)
 
 
 def _open(source: Path | io.BytesIO) -> Image.Image:

@@ -40,6 +40,8 @@ class TinyImageNet:
 
     def __init__(self, root: str | Path, split: Literal["train", "val"] = "val") -> None:
         self.root, self.split = Path(root), split
+        if split not in ("train", "val"):
+            raise ValueError(f"Tiny ImageNet has no split {split!r}; use train or val")
         if not (self.root / "wnids.txt").is_file():
             raise FileNotFoundError(
                 f"{self.root} is no Tiny ImageNet folder: wnids.txt is missing. "

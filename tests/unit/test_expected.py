@@ -1,0 +1,95 @@
+"""`unlazy list data --data ROOT`, and data: names on the command line."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from unlazy.cli import main
+from unlazy.data.expected import EXPECTED, survey
+from unlazy.data.voc import VOC
+from unlazy.inputs import Mistake, dataset_of
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Pascal VOC 2007, two pictures of it, one with a broken annotation."""
+    folder = tmp_path / "VOCdevkit" / "VOC2007"
+    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (folder / name).mkdir(parents=True)
+    for name in ("000005", "000007"):
+        Image.new("RGB", (20, 10)).save(folder / "JPEGImages" / f"{name}.jpg")
+    box = "<xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax>"
+    thing = f"<object><name>cat</name><bndbox>{box}</bndbox></object>"
+    (folder / "Annotations" / "000005.xml").write_text(f"<annotation>{thing}</annotation>")
+    (folder / "Annotations" / "000007.xml").write_text("<annotation>")
+    for split, names in (("trainval", "000005\n000007\n"), ("test", "000005\n")):
+        (folder / "ImageSets" / "Main" / f"{split}.txt").write_text(names)
+    return tmp_path
+
+
+def run(capsys, *arguments) -> tuple[str, str]:
+    with suppress(SystemExit):
+        main([str(each) for each in arguments])
+    return capsys.readouterr()
+
+
+def test_found_against_expected(root):
+    found = {f"{each.expected.name} {each.expected.part}": each for each in survey(root)}
+    assert len(found) == len(EXPECTED)
+    here = found["voc07 trainval"]
+    assert here.counts == {"pictures": 2, "pictures with boxes": 1}
+    assert (here.missing, here.complete) == ("", False)
+    assert "broken XML" in here.problems["JPEGImages/000007.jpg"]
+    absent = found["coco20k train2014"]
+    assert absent.counts == {}
+    assert "annotations/instances_train2014.json" in absent.missing
+
+
+def test_the_command_prints_counts_what_is_missing_and_where_it_is_had(capsys, root):
+    out, _ = run(capsys, "list", "data", "voc", "--data", root)
+    assert "voc07 trainval: 2 of 5,011 pictures, 1 of 5,011 pictures with boxes (recalled)" in out
+    assert "1 notes, for example:\n  - JPEGImages/000007.jpg: no boxes:" in out
+    assert "VOCtrainval_06-Nov-2007.tar" in out
+    assert "voc12 val masks: 0 of 1,449 pictures" in out
+    assert "no Pascal VOC 2012 in" in out
+    assert "coco" not in out
+
+
+def test_a_folder_that_is_none_is_a_mistake(capsys, root):
+    for arguments in (("data", "--data", root / "x"), ("models", "--data", root)):
+        _, err = run(capsys, "list", *arguments)
+        assert "--data is a folder" in err
+
+
+def test_names_with_a_split(root):
+    data = dataset_of(["data:voc07:test"], root)
+    assert isinstance(data, VOC)
+    assert (data.split, len(data)) == ("test", 1)
+    assert dataset_of(["data:voc07"], root).split == "trainval"
+    picture = root / "VOCdevkit/VOC2007/JPEGImages/000005.jpg"
+    both = dataset_of(["data:voc07:test", str(picture)], root)
+    assert [both.name_of(i) for i in range(2)] == ["000005.jpg", "JPEGImages/000005.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "root", "reason"),
+    [
+        ("voc07", None, "data:voc07 needs --data FOLDER"),
+        ("tiny-imagenet", None, "data:tiny-imagenet needs --data FOLDER"),
+        ("coco128:val", Path(), "has no splits; leave out :val"),
+        ("photos:cat", None, "leave out :cat"),
+        ("hf", None, "write data:hf:NAME"),
+        ("images", None, "write data:images:IMAGES"),
+    ],
+)
+def test_names_that_lack_something(name, root, reason):
+    with pytest.raises(Mistake, match=reason):
+        dataset_of([f"data:{name}"], root)
+
+
+def test_what_is_no_such_data_is_one_line(capsys, root):
+    _, err = run(capsys, "report", "bundled:tiny-label", "data:voc12", "--data", root)
+    assert "no Pascal VOC 2012 in" in err
+    assert "Traceback" not in err
