@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+import os
 import subprocess
 import sys
 
@@ -12,9 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from unlazy.catalog import find, table
 from unlazy.cli import main
+from unlazy.settings import keys, override
 from unlazy.training import paper, plan, tracking
 from unlazy.training.initial import start_from
-from unlazy.settings import keys, override
 from unlazy.training.recipe import LabelRecipe
 from unlazy.training.recipes import ViTConfig
 from unlazy.training.run import build
@@ -243,8 +244,27 @@ def test_trackers_get_the_numbers_and_missing_ones_say_what_to_install(tmp_path,
     events.Reload()
     assert [(each.step, each.value) for each in events.Scalars("train/loss")] == [(3, 0.5)]
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(ImportError, match="pip install wandb"):
+    with pytest.raises(ImportError, match=r"pip install unlazy\[wandb\]"):
         tracking.writers(["wandb"], tmp_path, "run")
+
+
+def test_wandb_takes_the_numbers_without_a_network(tmp_path):
+    program = (
+        "import sys, wandb\n"
+        "from pathlib import Path\n"
+        "from unlazy.training import tracking\n"
+        "(write,) = tracking.writers(['wandb'], Path(sys.argv[1]), 'run')\n"
+        "write(3, {'train/loss': 0.5})\n"
+        "print(wandb.run.summary['train/loss'], wandb.run.step)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "WANDB_MODE": "offline"},
+    )
+    assert done.stdout.split() == ["0.5", "3"], done.stderr
+    assert list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
 
 
 def test_training_needs_no_optional_package():

@@ -47,8 +47,8 @@ def _tensorboard(out: Path, name: str) -> Write:
 
 def _wandb(out: Path, name: str) -> Write:
     try:
-        import wandb  # pyright: ignore[reportMissingImports]
+        import wandb
     except ImportError as error:
-        raise ImportError("W&B is not installed: run `pip install wandb`") from error
+        raise ImportError("W&B is an extra: run `pip install unlazy[wandb]`") from error
     run = wandb.init(project="unlazy", name=name, id=out.name, dir=str(out), resume="allow")
     return lambda step, found: run.log(found, step=step)
