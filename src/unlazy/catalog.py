@@ -61,6 +61,10 @@ FIXES = {
     "neighbour-median": "unlazy.fixes.baselines:NeighbourMedian",
     "position-mean": "unlazy.fixes.baselines:PositionMean",
 }
+BENCHMARKS = {
+    "point-in-box": "unlazy.benchmarks.point_in_box:PointInBox",
+    "knn": "unlazy.benchmarks.classification:KNN",
+}
 TINY = (
     "tiny_scenes",
     *("tiny_label", "tiny_label_lazystrike", "tiny_label_registers", "tiny_finetune_lazystrike"),
@@ -87,6 +91,7 @@ TABLES = {
     "data": DATA,
     "measures": MEASURES,
     "fixes": FIXES,
+    "benchmarks": BENCHMARKS,
     "recipes": RECIPES,
 }
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
+from unlazy.cli_bench import bench
 from unlazy.cli_train import train
 from unlazy.console import Stopped, complain, leave, plain_warnings, progress, stoppable
 from unlazy.inputs import (
@@ -36,6 +37,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # main says a word before it ends
 )
 app.command(train)
+app.command(bench)
 
 Images = Annotated[
     list[str],
@@ -186,7 +188,7 @@ def doctor(model: str, /, *, weights: Weights = Weights(), size: int | None = No
 
 @app.command(name="list")
 def list_names(
-    kind: Literal["models", "data", "measures", "fixes", "recipes"],
+    kind: Literal["models", "data", "measures", "fixes", "benchmarks", "recipes"],
     pattern: str = "",
     /,
     *,

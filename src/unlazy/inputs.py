@@ -134,11 +134,11 @@ def dataset_of(images: list[str], root: Path | None) -> Any:
     paths = [each for each in images if not each.startswith("data:")]
     if paths:
         parts.append(ImageFiles(paths))
-    parts += [_named(each.removeprefix("data:"), root) for each in images if each not in paths]
+    parts += [named_data(each.removeprefix("data:"), root) for each in images if each not in paths]
     return parts[0] if len(parts) == 1 else Joined(parts)
 
 
-def _named(name: str, root: Path | None) -> Any:
+def named_data(name: str, root: Path | None) -> Any:
     """A data set by NAME, NAME:SPLIT below ``root``, or NAME:WHICH where it is not below one.
 
     Raises:
@@ -164,6 +164,34 @@ def _named(name: str, root: Path | None) -> Any:
     if rest and not needed:
         raise Mistake(f"nothing stands after data:{kind}; leave out :{rest}")
     return make(rest) if rest else make()
+
+
+def recognised(root: Path) -> str:
+    """The name of the data set that a folder is.
+
+    Raises:
+        Mistake: none of those known, or several; the message says how to choose.
+    """
+    from unlazy.data.expected import recognise
+
+    found = recognise(root)
+    if len(found) == 1:
+        return found[0]
+    said = f"{root} holds {' and '.join(found)}" if found else f"{root} is no data set known here"
+    raise Mistake(f"{said}; choose with --on NAME (`unlazy list data --data {root}`)")
+
+
+def training_split(name: str, root: Path | None) -> Any:
+    """The training split beside a data set, or None where it has none."""
+    from unlazy.catalog import find
+
+    kind = name.partition(":")[0]
+    if "split" not in inspect.signature(find("data", kind)).parameters:
+        return None
+    try:
+        return named_data(f"{kind}:train", root)
+    except ValueError:
+        return None
 
 
 def device_of(name: str | None) -> str:

@@ -19,7 +19,7 @@ LAYERS = [
     {"training", "report"},
     {"explorer", "inputs", "console"},
     {"pages"},
-    {"cli_train"},
+    {"cli_train", "cli_bench"},
     {"cli"},
     {"__init__", "__main__"},
 ]

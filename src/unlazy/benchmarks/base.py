@@ -34,6 +34,24 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """The number of a benchmark that is compared.
+
+    Attributes:
+        measure, key: where it is among the values.
+        count: key, of the same measure, of how many pictures it rests on; "" for all.
+        baselines: in words -> key, of the same measure, of what needs no model.
+        scale: factor to the unit of published figures.
+    """
+
+    measure: str
+    key: str
+    count: str = ""
+    baselines: tuple[tuple[str, str], ...] = ()
+    scale: float = 100.0
+
+
+@dataclass(frozen=True)
 class Inputs:
     """What a benchmark is run on.
 
@@ -57,7 +75,7 @@ class Benchmark(Protocol):
         name: on the command line.
         version: raised whenever any number could change.
         needs: what the pictures must come with.
-        headline: (measure, key) of the number to compare, and its scale in published figures.
+        headline: the number to compare.
         published: figures of the papers for that number.
     """
 
@@ -77,8 +95,8 @@ class Benchmark(Protocol):
         ...
 
     @property
-    def headline(self) -> tuple[str, str, float]:
-        """Measure and key of the number to compare, and the factor to the papers' unit."""
+    def headline(self) -> Headline:
+        """The number to compare."""
         ...
 
     @property

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unlazy.benchmarks.base import Inputs, Need, Published
+from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.data.spread import Spread
 from unlazy.geometry import View
 from unlazy.ledger import Batch, Measure, Observation, Seen
@@ -125,7 +125,7 @@ class KNN:
     name: ClassVar[str] = "knn"
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
-    headline: ClassVar[tuple[str, str, float]] = ("knn", "top1", 100.0)
+    headline: ClassVar[Headline] = Headline("knn", "top1")
     published: ClassVar[tuple[Published, ...]] = (
         Published("DINO ViT-S/16, 300 epochs", 73.3, "DINO"),
         Published("DINO ViT-S/16, released", 74.5, "DINO"),

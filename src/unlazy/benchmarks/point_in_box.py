@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 
-from unlazy.benchmarks.base import Inputs, Need, Published
+from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.classification import usual_view
 from unlazy.geometry import View, box_to_grid
 from unlazy.ledger import Batch, Measure, Observation, Seen, Some
@@ -133,7 +133,12 @@ class PointInBox:
     name: ClassVar[str] = "point-in-box"
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[Need]] = frozenset({"boxes"})
-    headline: ClassVar[tuple[str, str, float]] = ("point_in_box", "single/hit", 100.0)
+    headline: ClassVar[Headline] = Headline(
+        "point_in_box",
+        "single/hit",
+        count="single/pictures",
+        baselines=(("a random patch", "single/chance"), ("always the centre", "single/centre")),
+    )
     published: ClassVar[tuple[Published, ...]] = (
         Published("ResNet-50, label", 68.4, "A, Table 1"),
         Published("ViT-B/16, label", 42.7, "A, Table 1"),

@@ -158,3 +158,17 @@ def _counted(data: Any) -> dict[str, int]:
     counts = data.counts
     without = counts["pictures without annotation"]
     return {"pictures": len(data), "pictures with boxes": len(data) - without}
+
+
+def recognise(root: Path) -> list[str]:
+    """Names of the known data sets of which a part is in a folder."""
+    found = []
+    for expected in EXPECTED:
+        if expected.name in found:
+            continue
+        try:
+            expected.open(root)
+        except (OSError, ValueError, Unreadable):
+            continue
+        found.append(expected.name)
+    return found

@@ -29,15 +29,23 @@ class Outcome:
     record: Record
     measured: Measured
 
-    @property
-    def headline(self) -> Estimate | None:
-        """The number to compare, in the papers' unit; None where no picture allowed it."""
-        name, key, scale = self.benchmark.headline
-        found = self.record.values.get(name, {}).get(key)
-        if found is None:
-            return None
-        low, high = (None if each is None else each * scale for each in (found.low, found.high))
-        return Estimate(found.value * scale, low, high)
+    def compared(self) -> list[tuple[str, Estimate]]:
+        """The model's headline, if any picture allowed it, and its baselines, as papers count."""
+        head = self.benchmark.headline
+        found = self.record.values.get(head.measure, {})
+        rows = [(self.record.model["name"], head.key), *head.baselines]
+        return [(name, _scaled(found[key], head.scale)) for name, key in rows if key in found]
+
+    def counted(self) -> int:
+        """How many pictures the headline rests on."""
+        head = self.benchmark.headline
+        count = self.record.values.get(head.measure, {}).get(head.count)
+        return self.record.data["n"] if count is None else round(count.value)
+
+
+def _scaled(found: Estimate, scale: float) -> Estimate:
+    low, high = (None if each is None else each * scale for each in (found.low, found.high))
+    return Estimate(found.value * scale, low, high)
 
 
 def run_benchmark(
@@ -69,7 +77,7 @@ def run_benchmark(
         ValueError: the pictures lack what the benchmark needs, or none could be used.
     """
     if "training" in benchmark.needs and training is None:
-        raise ValueError(f"{benchmark.name} learns from a training split, which {source} has not")
+        raise ValueError(f"{benchmark.name} learns from labelled training pictures; give some")
 
     def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
         return measure(
@@ -95,7 +103,7 @@ def run_benchmark(
         benchmark={
             "name": benchmark.name,
             "version": benchmark.version,
-            "headline": benchmark.headline,
+            "headline": dataclasses.asdict(benchmark.headline),
             "published": [dataclasses.asdict(each) for each in benchmark.published],
         },
         source=source,

@@ -1,0 +1,122 @@
+"""The ``bench`` command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from unlazy.console import progress
+from unlazy.inputs import (
+    Mistake,
+    Options,
+    Weights,
+    backbone_of,
+    device_of,
+    fixed_of,
+    named_data,
+    recognised,
+    training_split,
+)
+
+
+def bench(
+    model: str,
+    /,
+    *benchmarks: Annotated[str, Parameter(help="Names; see `unlazy list benchmarks`.")],
+    output: Annotated[Path, Parameter(name=["-o", "--output"])] = Path("runs/bench"),
+    on: Annotated[
+        str | None,
+        Parameter(help="The data set: NAME or NAME:SPLIT; default: what DATA is recognised as."),
+    ] = None,
+    fix: Annotated[
+        str | None, Parameter(help="MODEL under a fix: its name, or a saved one's folder.")
+    ] = None,
+    settings: Annotated[
+        list[str], Parameter(name="--set", help="KEY=VALUE of every benchmark, e.g. rule=center.")
+    ] = [],  # noqa: B006
+    weights: Weights = Weights(),
+    options: Options = Options(),
+) -> None:
+    """Run benchmarks of MODEL on labelled data: a Record each, published figures beside it.
+
+    Also under torchrun -m unlazy bench. A fix that is named is calibrated on the pictures.
+    """
+    from unlazy import distributed
+    from unlazy.catalog import find
+    from unlazy.report.bench import run_benchmark
+    from unlazy.report.run import default_workers
+    from unlazy.report.write import claim
+    from unlazy.settings import override
+
+    if not benchmarks:
+        raise Mistake("name a benchmark; `unlazy list benchmarks` has them")
+    chosen = [override(find("benchmarks", name)(), settings) for name in benchmarks]
+    root = options.data
+    if root is None and on is None:
+        raise Mistake(
+            f"{benchmarks[0]} needs --data FOLDER; `unlazy list data` names what it knows"
+        )
+    name = on or recognised(root) if root is not None else str(on)
+    evaluated = named_data(name, root)
+    training = None
+    if any("training" in each.needs for each in chosen):
+        training = training_split(name, root)
+        if training is None:
+            raise Mistake(
+                f"{name} has no training split to learn from; leave out"
+                f" {', '.join(each.name for each in chosen if 'training' in each.needs)}"
+            )
+    workers = default_workers() if options.workers is None else options.workers
+    outcomes = []
+    with distributed.started():
+        if distributed.on_main():
+            claim(output)
+        backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
+        if fix is not None:
+            backbone = fixed_of(fix, backbone, evaluated, [name], options, progress)
+        for each in chosen:
+            with progress(each.name) as (bar, task):
+                bar.update(task, total=len(distributed.shard(len(evaluated))))
+                outcome = run_benchmark(
+                    each,
+                    backbone,
+                    evaluated,
+                    training,
+                    source=name,
+                    batch_size=options.batch_size,
+                    workers=workers,
+                    seed=options.seed,
+                    progress=lambda done, bar=bar, task=task: bar.update(task, advance=done),
+                )
+            outcomes.append(outcome)
+            if distributed.on_main():
+                output.mkdir(parents=True, exist_ok=True)
+                outcome.record.write(output / f"{each.name}.json")
+        if distributed.on_main():
+            _tell(outcomes, output)
+
+
+def _tell(outcomes: Sequence[Any], output: Path) -> None:
+    """Ours beside the published figures, as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    for outcome in outcomes:
+        benchmark, rows = outcome.benchmark, outcome.compared()
+        table = Table(title=f"{benchmark.name}, version {benchmark.version}", title_justify="left")
+        for heading in ("model", "value", "95 % interval", "n", "source"):
+            table.add_column(heading)
+        if not rows:
+            table.add_row(outcome.record.model["name"], "-", "", "0", "no picture allowed it")
+        for place, (name, found) in enumerate(rows):
+            interval = "" if found.low is None else f"{found.low:.1f} to {found.high:.1f}"
+            cells = (name, f"{found.value:.1f}", interval, str(outcome.counted()), "measured")
+            table.add_row(*cells, style="" if place else "bold")
+        for row in benchmark.published:
+            note = f" ({row.note})" if row.note else ""
+            table.add_row(row.model, f"{row.value:.1f}", "", "", f"{row.source}{note}")
+        Console().print(table)
+    print(f"Records: {output}")
