@@ -8,7 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "unlazy"
 LAYERS = [
     {"tokens", "geometry", "catalog", "distributed"},
-    {"scores", "pooling", "metrics", "distributions"},
+    {"scores", "pooling", "metrics", "distributions", "discovery"},
     {"backbones"},
     {"ledger", "data"},
     {"fixes", "batches"},
