@@ -6,13 +6,12 @@ Boxes are xyxy, half-open, in float pixels; sizes and grids are (H, W). Shape le
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
-from scipy import ndimage
 from torch import Tensor
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -146,7 +145,9 @@ class View:
         pixels = np.array(_show(image, window, FILTERS[self.interpolation]))  # (H, W, 3)
         moved, kept = (None, None) if boxes is None else _move(boxes, window)
         masks = [
-            None if each is None else _show_mask(np.asarray(each), window, image.size[::-1])
+            None
+            if each is None
+            else _show_mask(np.asarray(each), window, (image.height, image.width))
             for each in (mask, instances, void)
         ]
         return Viewed(
@@ -235,36 +236,3 @@ def mask_to_grid(
         raise ValueError(f"{sizes} patches; view it with multiple=patch first")
     cells = (mask != 0).view(grid[0], height // grid[0], grid[1], width // grid[1])
     return cells.double().mean(dim=(1, 3)) > share
-
-
-def largest_component(chosen: Bool[Tensor, "H W"]) -> Bool[Tensor, "H W"]:
-    """The largest connected part of a map; the first in reading order among equals.
-
-    Cells connect to their four neighbours, not diagonally. An empty map stays empty.
-
-    >>> largest_component(torch.tensor([[True, False, True], [False, True, True]])).int()
-    tensor([[0, 0, 1],
-            [0, 1, 1]], dtype=torch.int32)
-    """
-    parts, count = cast(tuple[np.ndarray, int], ndimage.label(chosen.cpu().numpy()))
-    if count == 0:
-        return chosen.clone()
-    largest = 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-    return torch.from_numpy(parts == largest).to(chosen.device)
-
-
-def component_box(chosen: Bool[Tensor, "H W"], patch: tuple[int, int]) -> Float[Tensor, "4"]:
-    """The tight box, in pixels, of a map's chosen patches; ``patch`` is (height, width) of one.
-
-    Raises:
-        ValueError: no patch is chosen.
-
-    >>> component_box(torch.tensor([[False, True, True], [False, False, False]]), (16, 16))
-    tensor([16.,  0., 48., 16.])
-    """
-    rows, columns = torch.where(chosen)
-    if len(rows) == 0:
-        raise ValueError("an empty map has no box; check chosen.any() first")
-    left, right = columns.min() * patch[1], (columns.max() + 1) * patch[1]
-    top, bottom = rows.min() * patch[0], (rows.max() + 1) * patch[0]
-    return torch.stack([left, top, right, bottom]).float()

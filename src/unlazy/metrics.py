@@ -50,3 +50,58 @@ def ranking_auc(score: Float[np.ndarray, "*any"], positive: Bool[np.ndarray, "*a
     below = others.searchsorted(inside, side="left")  # one sort of plain values: no ranking
     at_most = others.searchsorted(inside, side="right")
     return float((below + at_most).mean() / (2 * others.size))
+
+
+def box_iou(
+    box: Float[np.ndarray, "4"], truth: Float[np.ndarray, "k 4"]
+) -> Float[np.ndarray, " k"]:
+    """Intersection over union of a box with each of ``truth``; xyxy, half-open.
+
+    A box without area overlaps nothing.
+
+    >>> box_iou(np.array([0.0, 0.0, 2.0, 2.0]), np.array([[1.0, 0.0, 3.0, 2.0]])).round(4).tolist()
+    [0.3333]
+    """
+    low, high = np.maximum(box[:2], truth[:, :2]), np.minimum(box[2:], truth[:, 2:])  # (k, 2)
+    both = np.maximum(high - low, 0).prod(axis=1)
+    areas = [np.maximum(each[:, 2:] - each[:, :2], 0).prod(axis=1) for each in (box[None], truth)]
+    either = areas[0] + areas[1] - both
+    return both / np.where(either > 0, either, 1)
+
+
+def corloc(
+    box: Float[np.ndarray, "4"], truth: Float[np.ndarray, "k 4"], *, threshold: float = 0.5
+) -> float:
+    """1 if a box overlaps any true one by an IoU of ``threshold`` or more, else 0.
+
+    NaN where there is no true box.
+
+    Source: the CorLoc of Deselaers et al.; LOST's public code takes all true boxes, also those
+    marked difficult.
+
+    >>> corloc(np.array([0.0, 0.0, 2.0, 2.0]), np.array([[9.0, 9.0, 10.0, 10.0], [1, 0, 2, 2]]))
+    1.0
+    """
+    if len(truth) == 0:
+        return float("nan")
+    return float(box_iou(box, truth).max() >= threshold)
+
+
+def mask_iou(
+    found: Bool[np.ndarray, "*any"],
+    truth: Bool[np.ndarray, "*any"],
+    *,
+    void: Bool[np.ndarray, "*any"] | None = None,
+) -> float:
+    """Intersection over union of two masks (Jaccard); void pixels count nowhere.
+
+    NaN where neither has a pixel.
+
+    >>> mask_iou(np.array([True, True, False]), np.array([False, True, False]))
+    0.5
+    >>> mask_iou(np.array([True, True]), np.array([False, True]), void=np.array([True, False]))
+    1.0
+    """
+    counted = np.ones_like(truth) if void is None else ~void
+    either = int(((found | truth) & counted).sum())
+    return int((found & truth & counted).sum()) / either if either else float("nan")

@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "unlazy"
 LAYERS = [
     {"tokens", "geometry", "catalog", "distributed"},
     {"settings"},
-    {"scores", "pooling", "metrics", "distributions"},
+    {"scores", "pooling", "metrics", "distributions", "discovery"},
     {"backbones"},
     {"ledger", "data"},
     {"fixes", "batches"},

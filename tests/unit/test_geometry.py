@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from torchvision.transforms.v2 import functional as F
 
-from unlazy.geometry import View, box_to_grid, component_box, largest_component, mask_to_grid
+from unlazy.geometry import View, box_to_grid, mask_to_grid
 
 VIEWS = {
     "crop": View((64, 64)),
@@ -264,13 +264,3 @@ def test_mask_to_grid_needs_more_than_the_share():
     assert mask_to_grid(mask, (2, 3), share=0.49)[0, 0]
     with pytest.raises(ValueError, match="does not divide"):
         mask_to_grid(mask, (3, 3))
-
-
-def test_components():
-    chosen = torch.tensor([[1, 0, 1, 1], [0, 1, 0, 1], [1, 1, 0, 0]]).bool()
-    part = largest_component(chosen)  # two of three cells: the first in reading order
-    assert part.int().tolist() == [[0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
-    assert component_box(part, (14, 16)).tolist() == [32, 0, 64, 28]
-    assert not largest_component(torch.zeros(2, 2).bool()).any()
-    with pytest.raises(ValueError, match="empty map"):
-        component_box(torch.zeros(2, 2).bool(), (14, 14))

@@ -91,6 +91,13 @@ def test_a_picture_without_object_has_no_row_and_is_named(folder):
     }
 
 
+def test_a_picture_that_is_listed_twice_counts_once(folder):
+    (folder / "ImageSets/Main/trainval.txt").write_text("000001\n000000\n000001\n")
+    data = voc07(folder)
+    assert [data.name_of(i)[-5:] for i in range(len(data))] == ["1.jpg", "0.jpg"]
+    assert "listed again" in data.problems["JPEGImages/000001.jpg"]
+
+
 def test_masks_of_classes_objects_and_void(folder):
     data = VOC(folder, 2007, "val", masks=True)
     assert len(data) == 1

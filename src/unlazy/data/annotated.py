@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from unlazy.data.folder import image_size, read_image
 from unlazy.data.sample import Sample, Unreadable
@@ -124,7 +123,7 @@ class Annotated:
     ) -> None:
         self.root, self.classes, self.problems = root, list(classes), problems
         given = list(entries)
-        self.entries = [checked for entry in given if (checked := self._checked(entry))]
+        self.entries = [found for entry in self._once(given) if (found := self._checked(entry))]
         if not self.entries:
             first = f", for example {given[0].path}" if given else ""
             raise FileNotFoundError(f"none of {len(given)} pictures is in {root}{first}")
@@ -170,6 +169,18 @@ class Annotated:
         inside = path.relative_to(self.root) if path.is_relative_to(self.root) else path
         return inside.as_posix()
 
+    def _once(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Names are unique: a picture that is listed again is left out."""
+        seen: set[Path] = set()
+        for entry in entries:
+            if entry.path in seen:
+                self.problems.add(
+                    self._name(entry.path), "it is listed again; the first one counts"
+                )
+            else:
+                seen.add(entry.path)
+                yield entry
+
     def _checked(self, entry: Entry) -> Entry | None:
         name = self._name(entry.path)
         if not entry.path.is_file():
@@ -185,8 +196,8 @@ class Annotated:
             turned = entry.size == (size[1], size[0])
             self.problems.add(
                 name,
-                f"the annotation is for {_spell(entry.size)} pixels, the picture has"
-                f" {_spell(size)}{' (width and height are exchanged)' if turned else ''};"
+                f"the annotation is for {spell_size(entry.size)} pixels, the picture has"
+                f" {spell_size(size)}{' (width and height are exchanged)' if turned else ''};"
                 " its boxes are not used",
             )
             return replace(entry, objects=None)
@@ -208,50 +219,13 @@ def fit(objects: Objects, size: tuple[int, int]) -> tuple[Objects, list[str]]:
             reasons.append(f"{spelt} has no area and is left out")
             kept[row] = False
         elif not (cut[2] > cut[0] and cut[3] > cut[1]):
-            reasons.append(f"{spelt} lies outside of {_spell(size)} pixels and is left out")
+            reasons.append(f"{spelt} lies outside of {spell_size(size)} pixels and is left out")
             kept[row] = False
         elif np.abs(box - cut).max() > SLACK:
-            reasons.append(f"{spelt} reaches beyond {_spell(size)} pixels and is cut")
+            reasons.append(f"{spelt} reaches beyond {spell_size(size)} pixels and is cut")
     return replace(objects, boxes=inside).keep(kept), reasons
 
 
-def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """The values (height, width) uint8 of a mask file of one channel, palette or grey.
-
-    Raises:
-        Unreadable: it is missing, damaged, of another size, or a picture in colour.
-    """
-    try:
-        with Image.open(path, formats=["PNG"]) as mask:
-            mode, values = mask.mode, np.array(mask)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise Unreadable(f"its mask {path} cannot be read: {error}") from error
-    if mode not in ("P", "L"):
-        raise Unreadable(f"its mask {path} has mode {mode}; masks are PNGs with a palette")
-    if values.shape != size:
-        raise Unreadable(
-            f"its mask {path} has {_spell(values.shape)} pixels, the picture {_spell(size)}"
-        )
-    return values
-
-
-def _spell(size: tuple[int, ...]) -> str:
+def spell_size(size: tuple[int, ...]) -> str:
+    """Width x height, as users read it, of (height, width)."""
     return f"{size[1]} x {size[0]}"
-
-
-def find_folder(root: str | Path, names: Sequence[str], holds: Sequence[str], what: str) -> Path:
-    """``root``, or the first folder of ``names`` below it, that has all of ``holds``.
-
-    Raises:
-        FileNotFoundError: there is none; the message says what was looked for.
-    """
-    root = Path(root)
-    for folder in (root, *(root / name for name in names)):
-        if all((folder / each).exists() for each in holds):
-            return folder
-    if not root.is_dir():
-        raise FileNotFoundError(f"there is no folder {root}")
-    raise FileNotFoundError(
-        f"no {what} in {root}: {' and '.join(holds)} must lie there, or in"
-        f" {', '.join(names)} below it"
-    )

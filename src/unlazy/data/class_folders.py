@@ -85,4 +85,6 @@ def _boxes(path: Path) -> np.ndarray | None:
     if annotation.broken:
         raise Unreadable(f"its boxes cannot be read: {annotation.broken[0]}")
     found = [each.box for each in annotation.things if each is not None]
-    return np.array(found, dtype=np.float32).reshape(-1, 4) + np.float32([0, 0, 1, 1])
+    return np.array(found, dtype=np.float32).reshape(-1, 4) + np.array(
+        [0, 0, 1, 1], dtype=np.float32
+    )

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from unlazy.data.annotated import Annotated, Entry, Problems, find_folder
+from unlazy.data.annotated import Annotated, Entry, Problems
 from unlazy.data.coco_json import Instances, entries_of, rasterise, read_instances
+from unlazy.data.roots import find_folder
 from unlazy.data.sample import Sample, Unreadable
 
 LIST = "coco_20k_filenames.txt"

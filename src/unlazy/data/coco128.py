@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from unlazy.data.annotated import Entry, Problems, find_folder
+from unlazy.data.annotated import Entry, Problems
 from unlazy.data.coco import Outlined
 from unlazy.data.folder import SUFFIXES, image_size
 from unlazy.data.pascal_xml import index_of
+from unlazy.data.roots import find_folder
 from unlazy.data.sample import Unreadable
 from unlazy.data.yolo import read_names, read_objects
 

@@ -84,13 +84,12 @@ def read_instances(path: Path, problems: Problems, *, masks: bool) -> Instances:
             problems.add(name, "no picture in the file has its image_id; it is left out")
         elif each.get("iscrowd"):
             found.crowds[picture].append(outline)
-        elif not _is_box(box):
+        elif (row := _corners(box)) is None:
             problems.add(name, f"its bbox is {box!r}, not four numbers; it is left out")
         else:
             label = index.get(_number(each, "category_id"), -1)
             if label < 0:
                 problems.add(name, f"category {each.get('category_id')!r} is not in the file")
-            row = (box[0], box[1], box[0] + box[2], box[1] + box[3])
             found.annotations[picture].append((row, label, outline))
     return found
 
@@ -104,7 +103,7 @@ def entries_of(
         yield Entry(
             folder / found.files[number],
             objects=objects_of(
-                [(np.rint(box) if rounded else box, label) for box, label, _ in rows],
+                [(np.rint(box).tolist() if rounded else box, label) for box, label, _ in rows],
                 segments=[outline for *_, outline in rows] if masks else (),
                 void=found.crowds.get(number, ()) if masks else (),
             ),
@@ -136,7 +135,8 @@ def _draw_polygons(polygons: list[list[float]], size: tuple[int, int]) -> np.nda
         raise ValueError("no polygon has three corners")
     if not all(-far < value < far for each in polygons for value in each):
         raise ValueError("a corner lies far outside of the picture")
-    return mask.decode(mask.merge(mask.frPyObjects(polygons, height, width))).astype(bool)
+    outline: Any = polygons  # its stub knows of run lengths only
+    return mask.decode(mask.merge(mask.frPyObjects(outline, height, width))).astype(bool)
 
 
 def _fill(runs: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
@@ -164,12 +164,11 @@ def _unpack(text: str) -> list[int]:
     lengths: list[int] = []
     place = 0
     while place < len(text):
-        value = shift = 0
-        more = True
-        while more:
+        value, shift, group = 0, 0, 32
+        while group & 32:
             group = ord(text[place]) - 48
             value |= (group & 31) << shift
-            place, shift, more = place + 1, shift + 5, bool(group & 32)
+            place, shift = place + 1, shift + 5
         if group & 16:
             value -= 1 << shift
         lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
@@ -187,9 +186,10 @@ def _number(item: dict[str, Any], key: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _is_box(box: Any) -> bool:
-    return (
-        isinstance(box, list)
-        and len(box) == 4
-        and all(isinstance(side, int | float) and math.isfinite(side) for side in box)
-    )
+def _corners(box: Any) -> tuple[float, float, float, float] | None:
+    """The corners xyxy of x, y, width and height; None if it is not these four numbers."""
+    if not isinstance(box, list) or len(box) != 4:
+        return None
+    if not all(isinstance(side, int | float) and math.isfinite(side) for side in box):
+        return None
+    return box[0], box[1], box[0] + box[2], box[1] + box[3]

@@ -47,12 +47,11 @@ class HuggingFace:
         if "image" not in features:
             raise ValueError(f"{name} has no column 'image', only {', '.join(features)}")
         self._has_label = "label" in features
-        self._category = next(
-            (key for key in ("category", "label") if key in _fields(features.get("objects"))), None
-        )
-        self._has_boxes = "bbox" in _fields(features.get("objects"))
+        fields = _fields(features.get("objects"))
+        self._category = "category" if "category" in fields else "label"
+        self._has_boxes = "bbox" in fields
         self.classes = _class_names(features.get("label")) or _class_names(
-            _fields(features.get("objects")).get(self._category)
+            fields.get(self._category)
         )
         self._objects = list(self._read_objects()) if self._has_boxes else []
 
@@ -113,7 +112,7 @@ def _open(name: str, split: str | None) -> Any:
         ) from error
     folder = Path(name).expanduser()
     saved = (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
-    found = datasets.load_from_disk(folder) if saved else datasets.load_dataset(name)
+    found: Any = datasets.load_from_disk(folder) if saved else datasets.load_dataset(name)
     if isinstance(found, dict):
         if split is None and len(found) > 1:
             raise ValueError(f"{name} has the splits {', '.join(found)}; write {name}@SPLIT")

@@ -18,17 +18,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from unlazy.data.annotated import (
     Annotated,
     Entry,
     Objects,
     Problems,
-    find_folder,
     objects_of,
-    read_mask,
+    spell_size,
 )
 from unlazy.data.pascal_xml import Annotation, BrokenAnnotation, index_of, read_annotation
+from unlazy.data.roots import find_folder
 from unlazy.data.sample import Sample, Unreadable
 
 CLASSES = (
@@ -85,7 +86,7 @@ class VOC(Annotated):
             return sample
         size = (sample.image.height, sample.image.width)
         name = f"{entry.path.stem}.png"
-        values = read_mask(self.root / "SegmentationClass" / name, size)
+        values = _read_mask(self.root / "SegmentationClass" / name, size)
         void = values == VOID
         if (values[~void] > len(CLASSES)).any():
             strange = sorted(set(values[~void & (values > len(CLASSES))].tolist()))
@@ -95,8 +96,28 @@ class VOC(Annotated):
         if entry.objects is None or not by_object.is_file():
             return sample
         places = np.array(entry.objects.segments, dtype=np.int64)
-        instances = read_mask(by_object, size)[None] == places[:, None, None]  # (k, h, w)
+        instances = _read_mask(by_object, size)[None] == places[:, None, None]  # (k, h, w)
         return replace(sample, instances=instances)
+
+
+def _read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """The values (height, width) uint8 of a mask file of one channel, palette or grey.
+
+    Raises:
+        Unreadable: it is missing, damaged, of another size, or a picture in colour.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as mask:
+            mode, values = mask.mode, np.array(mask)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise Unreadable(f"its mask {path} cannot be read: {error}") from error
+    if mode not in ("P", "L"):
+        raise Unreadable(f"its mask {path} has mode {mode}; masks are PNGs with a palette")
+    if values.shape != size:
+        raise Unreadable(
+            f"its mask {path} has {spell_size(values.shape)} pixels, the picture {spell_size(size)}"
+        )
+    return values
 
 
 def _ids(folder: Path, data: VOC) -> list[str]:
