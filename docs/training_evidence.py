@@ -9,6 +9,7 @@ A study's cards lie in RUNS/STUDY/RUN/card.json, a single run's in RUNS/NAME/car
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -154,17 +155,57 @@ def curves(study: str, names: Sequence[str], path: Path) -> None:
     pyplot.close(figure)
 
 
+def values(study: str, name: str, key: str, measure: str = "patch_score") -> list[float]:
+    """A number of a run, or of its runs with several seeds.
+
+    Raises:
+        KeyError: there is no such run.
+    """
+    found = [
+        card["values"][measure][key]["value"]
+        for card in read(study)
+        if name in (card["name"], re.sub(r"-seed\d+$", "", card["name"]))
+    ]
+    if not found:
+        raise KeyError(f"{study} has no run {name}")
+    return found
+
+
+def share(study: str, name: str, key: str, measure: str = "patch_score") -> str:
+    """A share in per cent, for sentences; of several seeds the lowest and the highest."""
+    found = values(study, name, key, measure)
+    low, high = (f"{end * 100:.0f}" for end in (min(found), max(found)))
+    return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+def holds(condition: bool, sentence: str) -> str:
+    """A sentence that the Records bear out.
+
+    Raises:
+        ValueError: they do not (any more).
+    """
+    if not condition:
+        raise ValueError(f"the Records contradict: {sentence}")
+    return sentence
+
+
+def page() -> str:
+    """The page as text."""
+    import jinja2
+
+    template = (EVIDENCE / "training.md.j2").read_text()
+    made = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
+    tools = {"section": section, "values": values, "share": share, "holds": holds, "read": read}
+    return made.from_string(template).render(**tools) + "\n"
+
+
 def main() -> None:
     """Collect, or write the page."""
     if sys.argv[1:2] == ["collect"]:
         collect(Path(sys.argv[2]))
         return
-    from training_text import INTRODUCTION
-
     curves("tiny_scenes", ("cls", "max", "lazystrike"), EVIDENCE / "curves_scenes.svg")
-    parts = [INTRODUCTION, *(section(study, title) for study, title in STUDIES.items())]
-    parts.append(section("tiny_imagenet", "Tiny ImageNet, 200 classes"))
-    (EVIDENCE / "training.md").write_text("\n".join(part for part in parts if part))
+    (EVIDENCE / "training.md").write_text(page())
 
 
 if __name__ == "__main__":
