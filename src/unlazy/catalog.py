@@ -64,6 +64,8 @@ FIXES = {
 BENCHMARKS = {
     "point-in-box": "unlazy.benchmarks.point_in_box:PointInBox",
     "knn": "unlazy.benchmarks.classification:KNN",
+    "linear": "unlazy.benchmarks.linear:LinearProbe",
+    "masked-classification": "unlazy.benchmarks.masked_classification:MaskedClassification",
 }
 TINY = (
     "tiny_scenes",

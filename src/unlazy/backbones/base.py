@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -15,6 +15,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from unlazy.tokens import Facts, Site, Tokens, Trace, norm_of, resolve
+
+
+def trained_head(model: nn.Module, supervision: str) -> nn.Module | None:
+    """The classifier of a model of timm or torchvision; None if it has none, or a projection."""
+    named: Any = model
+    head = named.get_classifier() if hasattr(model, "get_classifier") else named.fc
+    usable = supervision == "label" and isinstance(head, nn.Module)
+    return head if usable and not isinstance(head, nn.Identity) else None
 
 
 @dataclass
@@ -78,6 +86,24 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:
         """The model's own forward pass, up to the vector that supervision sees."""
+
+    def classifier(self) -> Callable[[Tensor], Tensor] | None:
+        """What turns image vectors (B, E) into scores of the training data's classes, if any."""
+        return None
+
+    def classify(self, image: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
+        """Scores of the classes that the model was trained on, from image vectors.
+
+        Raises:
+            ValueError: it was trained without classes.
+        """
+        scores = self.classifier()
+        if scores is None:
+            raise ValueError(
+                f"{self.facts.name} has no classifier: its supervision had no classes, or its head"
+                " was left out"
+            )
+        return scores(image)
 
     def rebuild(self, layer: int, call: Call) -> Tensor:
         """The output of an attention module, recomputed from the q, k, v that are read there.

@@ -10,7 +10,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unlazy.backbones.base import Backbone, Call, patch_tokens
+from unlazy.backbones.base import Backbone, Call, patch_tokens, trained_head
 from unlazy.backbones.timm import preprocessing, supervision
 from unlazy.tokens import EMBED, FINAL, SHARED, Facts, Site, Tokens
 
@@ -71,6 +71,9 @@ class ResNet(Backbone):
         for child in list(model.children())[:-1]:
             features = child(features)
         return features.flatten(1)
+
+    def classifier(self) -> nn.Module | None:
+        return trained_head(self.model, self.facts.supervision)
 
 
 def _blocks(model: nn.Module) -> list[nn.Module]:

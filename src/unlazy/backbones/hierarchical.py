@@ -13,7 +13,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unlazy.backbones.base import Backbone, Call, patch_tokens
+from unlazy.backbones.base import Backbone, Call, patch_tokens, trained_head
 from unlazy.backbones.plain import Projections, received_attention
 from unlazy.backbones.timm import preprocessing, supervision
 from unlazy.tokens import EMBED, FINAL, SHARED, Facts, Site, Tokens
@@ -106,6 +106,9 @@ class Hierarchical(Backbone):
     def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:
         model: Any = self.model
         return model.forward_head(model.forward_features(images), pre_logits=True)
+
+    def classifier(self) -> nn.Module | None:
+        return trained_head(self.model, self.facts.supervision)
 
     def attention_module(self, layer: int) -> nn.Module:
         return self.place(layer)[1].attn

@@ -15,7 +15,7 @@ from timm.layers.attention import Attention
 from timm.layers.pos_embed_sincos import apply_rot_embed_cat
 from torch import Tensor, nn
 
-from unlazy.backbones.base import Call
+from unlazy.backbones.base import Call, trained_head
 from unlazy.backbones.plain import PlainViT, Projections, split_heads
 from unlazy.tokens import EMBED, FINAL, SHARED, STREAMS, Facts, Site
 
@@ -116,6 +116,9 @@ class TimmViT(PlainViT):
         model: Any = self.model
         features = model.forward_features(images)
         return model.forward_head(features, pre_logits=not self._projects)
+
+    def classifier(self) -> nn.Module | None:
+        return trained_head(self.model, self.facts.supervision)
 
     def projections(self, call: Call) -> Projections:
         if isinstance(call.output, Tensor) and _is_qkv(call.module, self.model):

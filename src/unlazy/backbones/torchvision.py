@@ -92,6 +92,10 @@ class TorchvisionViT(PlainViT):
         first = model.class_token.expand(len(patches), -1, -1)
         return model.encoder(torch.cat([first, patches], dim=1))[:, 0]
 
+    def classifier(self) -> nn.Module | None:
+        model: Any = self.model
+        return model.heads
+
     def projections(self, call: Call) -> Projections:
         attn: Any = call.module
         return Projections(*in_projected(attn, call.args[0]), attn.head_dim**-0.5)

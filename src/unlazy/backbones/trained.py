@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch.nn.functional as F
@@ -58,26 +59,13 @@ class TrainedViT(PlainViT):
         super().__init__(model, facts)
         self.class_vectors = class_vectors
 
-    def classify(self, image: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
-        """Scores of the classes of the training data, from image vectors: by head or by texts.
-
-        Raises:
-            ValueError: the model was trained without classes.
-        """
+    def classifier(self) -> Callable[[Tensor], Tensor] | None:
+        """By head, or by the vectors of the classes' names."""
         model: Any = self.model
-        if self.class_vectors is not None:
-            return F.normalize(image, dim=1) @ self.class_vectors.to(image).T
-        if not self.classifies:
-            raise ValueError(f"{self.facts.name} has no classes: its supervision had none")
-        return model.head(image)
-
-    @property
-    def classifies(self) -> bool:
-        """Whether ``classify`` knows classes."""
-        model: Any = self.model
-        return self.class_vectors is not None or (
-            model.config.num_classes > 0 and not self._projects
-        )
+        vectors = self.class_vectors
+        if vectors is not None:
+            return lambda image: F.normalize(image, dim=1) @ vectors.to(image).T
+        return model.head if model.config.num_classes > 0 and not self._projects else None
 
     def locate(self, site: Site) -> nn.Module:
         model: Any = self.model

@@ -83,6 +83,10 @@ class Fixed(PlainViT):
                 hooks.callback(handle.remove)
             return self.original.encode(images)
 
+    def classifier(self) -> Callable[[Tensor], Tensor] | None:
+        """As the original."""
+        return self.original.classifier()
+
     def locate(self, site: Site) -> nn.Module:
         """As the original."""
         return self.original.locate(site)

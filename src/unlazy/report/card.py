@@ -51,7 +51,7 @@ def results(backbone: TrainedViT, splits: Splits) -> dict[str, Any]:
         *(PatchScore(), SmallBoxes(), OtherMaps(), Norms(), NormShape()),
         Accuracy(Neighbours.among(vectors), name="knn"),
     ]
-    if backbone.classifies:
+    if backbone.classifier() is not None:
         measures.append(Accuracy(backbone.classify))
     found = measure(backbone, splits.validation, measures, view=view)
     values = {each.name: estimates(each, found.seen[each.name]) for each in measures}

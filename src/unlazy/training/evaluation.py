@@ -56,7 +56,8 @@ class Evaluation:
             class_vectors=vectors,
         ).to(self.device)
         pictures = Spread(self.validation, self.recipe.evaluate_images)
-        accuracy = Accuracy(backbone.classify) if backbone.classifies else self._knn(backbone)
+        classify = backbone.classifier()
+        accuracy = self._knn(backbone) if classify is None else Accuracy(classify)
         seen = self._measure(backbone, pictures, [PatchScore(), accuracy])
         scores = PatchScore().conclude(seen["patch_score"])
         found = {
@@ -65,7 +66,7 @@ class Evaluation:
             if f"point_in_box/{key}" in scores
         }
         top1 = accuracy.conclude(seen[accuracy.name])["top1"]
-        return {"top1" if backbone.classifies else "knn": top1} | found
+        return {"knn" if classify is None else "top1": top1} | found
 
     def _knn(self, backbone: TrainedViT) -> Accuracy:
         bank = among(self.training, self.recipe.evaluate_images)

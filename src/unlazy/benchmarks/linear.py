@@ -1,0 +1,104 @@
+"""A linear classifier on frozen image vectors.
+
+Source: DINO's linear evaluation (SGD, momentum 0.9, cosine, 100 epochs of batch 256), on vectors of
+the middle of each picture instead of random crops, so that each picture passes the model once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.classification import Accuracy, Vectors, usual_view
+from unlazy.data.spread import Spread
+from unlazy.geometry import View
+from unlazy.ledger import Measure
+from unlazy.tokens import Facts
+
+RATES = (0.001, 0.01, 0.1, 1.0, 10.0)
+"""Learning rates among which a tenth of the training pictures, held out, decides."""
+HELD_OUT = 10
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """Top-1 of a linear classifier that is trained on frozen image vectors of unit length.
+
+    The learning rate is chosen on a tenth of the training pictures; then all of them are used.
+    DINO instead trains on random crops, of ViT-S on the CLS tokens of four blocks, and reports the
+    best epoch on the evaluated pictures: figures of papers are some points higher for that.
+
+    Attributes:
+        bank: at most so many training pictures, evenly spread; None: all.
+    """
+
+    epochs: int = 100
+    batch: int = 256
+    bank: int | None = None
+    seed: int = 0
+    name: ClassVar[str] = "linear"
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
+    headline: ClassVar[Headline] = Headline("linear", "top1")
+    published: ClassVar[tuple[Published, ...]] = (
+        Published("DINO ViT-S/16, 300 epochs", 76.0, "DINO", "crops, four blocks"),
+        Published("DINO ViT-S/16, released", 77.0, "DINO", "crops, four blocks"),
+    )
+
+    def view(self, facts: Facts) -> View:
+        """The middle of the picture: 256 to 224 pixels."""
+        return usual_view(facts)
+
+    def measures(self, inputs: Inputs) -> Sequence[Measure]:
+        """Passes over the training pictures first, and trains on their vectors."""
+        training = inputs.training if self.bank is None else Spread(inputs.training, self.bank)
+        view = self.view(inputs.backbone.facts)
+        seen = inputs.look(training, [Vectors()], view).seen["vectors"]
+        vectors = torch.from_numpy(seen.stack("vector")).float()
+        labels = torch.from_numpy(seen.stack("label")).long()
+        device = next(inputs.backbone.parameters()).device
+        head = self.fit(vectors.to(device), labels.to(device))
+        return [Accuracy(lambda image: head(F.normalize(image.float(), dim=1)), name="linear")]
+
+    @torch.enable_grad()
+    def fit(self, vectors: Tensor, labels: Tensor) -> nn.Linear:
+        """A classifier of vectors (n, E) and labels (n,)."""
+        order = torch.randperm(len(labels), generator=_generator(self.seed)).to(labels.device)
+        held, kept = order[::HELD_OUT], order[torch.arange(len(order)) % HELD_OUT != 0]
+        classes = int(labels.max()) + 1
+
+        def right(rate: float) -> float:
+            head = self._train(vectors[kept], labels[kept], classes, rate)
+            return float((head(vectors[held]).argmax(1) == labels[held]).double().mean())
+
+        best = max(RATES, key=right) if len(kept) else RATES[0]
+        return self._train(vectors, labels, classes, best)
+
+    def _train(self, vectors: Tensor, labels: Tensor, classes: int, rate: float) -> nn.Linear:
+        head = nn.Linear(vectors.shape[1], classes, device=vectors.device)
+        nn.init.normal_(head.weight, std=0.01, generator=_generator(self.seed, head.weight.device))
+        nn.init.zeros_(head.bias)
+        optimizer = torch.optim.SGD(head.parameters(), lr=rate, momentum=0.9)
+        steps = self.epochs * math.ceil(len(labels) / self.batch)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        draws = _generator(self.seed)
+        for _ in range(self.epochs):
+            for part in torch.randperm(len(labels), generator=draws).split(self.batch):
+                chosen = part.to(labels.device)
+                loss = F.cross_entropy(head(vectors[chosen]), labels[chosen])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+        return head.requires_grad_(False)
+
+
+def _generator(seed: int, device: torch.device | None = None) -> torch.Generator:
+    return torch.Generator(device or "cpu").manual_seed(seed)

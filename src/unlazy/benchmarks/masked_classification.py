@@ -1,0 +1,168 @@
+"""Masked classification: what a model loses when its highest, lowest or random patches are hidden.
+
+Source: *Vision Transformers Need More Than Registers*, Figure 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from unlazy.backbones.base import Backbone
+from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.classification import usual_view
+from unlazy.geometry import View
+from unlazy.ledger import Batch, Measure, Observation, Seen
+from unlazy.scores import Score, patch_score
+from unlazy.tokens import SHARED, Facts, Site, Trace
+
+Fill = Literal["mean", "black", "grey", "blur"]
+ORDERS = ("highest", "lowest", "random")
+SHARES = tuple(k / 7 for k in range(8))
+"""Of the patches: 0, 28, ..., 196 of 196 in the paper's figure."""
+
+
+@dataclass(frozen=True)
+class MaskedAccuracy:
+    """Top-1 with a growing share of the patches hidden in the input, in three orders.
+
+    Patches are scored once, on the whole picture. Rows ``highest``, ``lowest``, ``random``
+    (S,): 1 where the class is still found, for each share. Numbers: ``clean``; for each order
+    ``ORDER/PERCENT`` and ``ORDER/area``, the mean over the shares.
+
+    Attributes:
+        backbone: with a classifier.
+        fill: what hides a patch: ``mean`` (zero after normalisation), ``black``, ``grey`` (127), or
+            ``blur`` (the picture itself, blurred by the length of a patch).
+        seed: of the random order.
+    """
+
+    backbone: Backbone
+    score: Score = "cosine"
+    fill: Fill = "mean"
+    shares: tuple[float, ...] = SHARES
+    seed: int = 0
+    name: str = "masked_classification"
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        """Patches in the space of the image vector."""
+        return frozenset({SHARED})
+
+    def observe(self, trace: Trace, batch: Batch) -> Observation:
+        """One pass for each order and share."""
+        tokens = trace[SHARED]
+        scores = patch_score(tokens.patches.float(), trace.image.float(), score=self.score)
+        images = self.backbone.normalise(batch.pixels)
+        filling = self._filling(batch.pixels, tokens.grid).to(images)
+        labels = torch.tensor(batch.labels, device=images.device)
+        orders = {
+            "highest": scores.argsort(dim=1, descending=True, stable=True),
+            "lowest": scores.argsort(dim=1, stable=True),
+            "random": self._random(batch.indices, scores.shape[1]).to(images.device),
+        }
+        clean = self._correct(trace.image, labels)
+        found: dict[str, Tensor] = {}
+        for name, order in orders.items():
+            columns = []
+            for share in self.shares:
+                count = round(share * scores.shape[1])
+                if count == 0:
+                    columns.append(clean)
+                    continue
+                hidden = torch.zeros_like(scores, dtype=torch.bool)
+                hidden.scatter_(1, order[:, :count], True)
+                masked = torch.where(_pixels(hidden, tokens.grid, images), filling, images)
+                columns.append(self._correct(self.backbone.encode(masked), labels))
+            found[name] = torch.stack(columns, dim=1)
+        return found
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        """Top-1 in [0, 1] at each share, and its mean over the shares."""
+        found = {}
+        for name in ORDERS:
+            curve = np.asarray(seen.stack(name), dtype=np.float64).mean(axis=0)
+            keys = [f"{name}/{share * 100:.0f}" for share in self.shares]
+            found |= dict(zip(keys, curve.tolist(), strict=True))
+            found[f"{name}/area"] = float(curve.mean())
+        return found
+
+    def _correct(self, image: Tensor, labels: Tensor) -> Float[Tensor, " B"]:
+        return (self.backbone.classify(image).argmax(1) == labels).float()
+
+    def _random(self, indices: Sequence[int], patches: int) -> Tensor:
+        """An order a picture, the same whatever its batch."""
+        rows = [np.random.default_rng([self.seed, each]).permutation(patches) for each in indices]
+        return torch.from_numpy(np.stack(rows))
+
+    def _filling(self, pixels: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Normalised images (B or 1, 3, H, W) from which hidden patches are taken."""
+        if self.fill == "mean":
+            return torch.zeros(1, 3, 1, 1)
+        if self.fill == "blur":
+            length = pixels.shape[-1] / grid[1]
+            return self.backbone.normalise(
+                gaussian_blur(pixels, [2 * round(length) + 1] * 2, [length])
+            )
+        value = 0 if self.fill == "black" else 127
+        return self.backbone.normalise(torch.full((1, 3, 1, 1), value, dtype=torch.uint8))
+
+
+def _pixels(hidden: Tensor, grid: tuple[int, int], images: Tensor) -> Tensor:
+    """Hidden patches (B, N) as pixels (B, 1, H, W)."""
+    rows, columns = (side // count for side, count in zip(images.shape[-2:], grid, strict=True))
+    flat = hidden.unflatten(1, grid)[:, None]
+    return flat.repeat_interleave(rows, dim=2).repeat_interleave(columns, dim=3)
+
+
+@dataclass(frozen=True)
+class MaskedClassification:
+    """Top-1 by the model's own classifier while patches of high, low or no score are hidden.
+
+    A lazy model keeps its accuracy when its highest patches go: they are background. The paper
+    does not say what hides a patch; ``mean`` follows its code.
+    """
+
+    score: Score = "cosine"
+    fill: Fill = "mean"
+    name: ClassVar[str] = "masked-classification"
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
+    headline: ClassVar[Headline] = Headline(
+        "masked_classification",
+        "highest/71",
+        baselines=(
+            ("random patches hidden", "random/71"),
+            ("lowest patches hidden", "lowest/71"),
+            ("nothing hidden", "highest/0"),
+        ),
+    )
+    published: ClassVar[tuple[Published, ...]] = (
+        Published("ViT-B/16, nothing hidden", 81.1, "A, Figure 2"),
+        Published("ViT-B/16, highest 70 %", 81.1, "A, Figure 2", "read off; order inferred"),
+        Published("ViT-B/16, random 70 %", 70.3, "A, Figure 2", "read off; order inferred"),
+        Published("ViT-B/16, lowest 70 %", 22.3, "A, Figure 2", "read off; order inferred"),
+    )
+
+    def view(self, facts: Facts) -> View:
+        """The middle of the picture: 256 to 224 pixels."""
+        return usual_view(facts)
+
+    def measures(self, inputs: Inputs) -> Sequence[Measure]:
+        """One pass over the pictures, 22 forwards each.
+
+        Raises:
+            ValueError: the model has no classifier.
+        """
+        if inputs.backbone.classifier() is None:
+            raise ValueError(
+                f"{inputs.backbone.facts.name} has no classifier; give a model with a trained head"
+            )
+        return [MaskedAccuracy(inputs.backbone, self.score, self.fill)]

@@ -1,0 +1,245 @@
+"""Benchmarks on planted answers, and from the command line to the Record."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from unlazy.backbones.trained import TrainedViT
+from unlazy.backbones.vit import ViT, ViTConfig
+from unlazy.benchmarks.classification import KNN, Neighbours
+from unlazy.benchmarks.linear import LinearProbe
+from unlazy.benchmarks.masked_classification import MaskedAccuracy, MaskedClassification
+from unlazy.benchmarks.point_in_box import BoxHits, PointInBox
+from unlazy.catalog import load_backbone
+from unlazy.data.spread import Spread
+from unlazy.data.synthetic import Scenes
+from unlazy.geometry import View
+from unlazy.ledger import Batch, Ledger
+from unlazy.report.bench import run_benchmark
+from unlazy.tokens import SHARED, Tokens, Trace
+
+CONFIG = ViTConfig(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=8)
+SCENES = Scenes(count=24, size=(32, 32), seed=3)
+
+
+def backbone(**changes):
+    torch.manual_seed(0)
+    return TrainedViT(ViT(dataclasses.replace(CONFIG, **changes)), name="tiny", weights="random")
+
+
+def planted(best: list[int], side: int = 4) -> Trace:
+    """A trace whose highest patch is the given one in each picture."""
+    patches = torch.zeros(len(best), side * side, 2)
+    patches[..., 1] = 1.0
+    for row, place in enumerate(best):
+        patches[row, place] = torch.tensor([1.0, 0.0])
+    image = torch.tensor([[1.0, 0.0]]).expand(len(best), 2)
+    cls = torch.tensor([[0.0, 1.0]]).expand(len(best), 2)
+    tokens = Tokens(patches, (side, side), cls, patches[:, :0])
+    return Trace(image, {SHARED: tokens}, 1)
+
+
+def batch_of(boxes: list[np.ndarray | None], side: int = 32) -> Batch:
+    from PIL import Image
+
+    views = tuple(View((side, side))(Image.new("RGB", (side, side)), box) for box in boxes)
+    count = len(boxes)
+    return Batch(
+        tuple(range(count)),
+        torch.stack([view.pixels for view in views]),
+        tuple(map(str, range(count))),
+        (0,) * count,
+        views,
+    )
+
+
+def concluded(measure, trace, batch) -> dict[str, float]:
+    ledger = Ledger()
+    ledger.add(measure.name, measure.observe(trace, batch), batch.indices)
+    ledger.indices.extend(batch.indices)
+    return measure.conclude(ledger.gather([measure])[measure.name])
+
+
+BOX = np.array([[8, 8, 16, 16]], dtype=np.float32)  # one patch: number 5
+LARGE = np.array([[0, 0, 24, 24]], dtype=np.float32)  # nine patches
+TWO = np.array([[8, 8, 16, 16], [24, 24, 32, 32]], dtype=np.float32)  # patches 5 and 15
+
+
+def test_point_in_box_counts_hits_of_the_planted_patch_in_each_subset():
+    found = concluded(BoxHits(), planted([5, 3, 15, 9]), batch_of([BOX, LARGE, TWO, None]))
+    assert found["all/pictures"] == 3
+    assert found["all/hit"] == pytest.approx(2 / 3)
+    assert (found["single/pictures"], found["single/hit"]) == (2, 0.5)
+    assert (found["single_small25/pictures"], found["single_small25/hit"]) == (1, 1.0)
+    assert found["single/chance"] == pytest.approx((1 / 16 + 9 / 16) / 2)
+    assert found["single/centre"] == pytest.approx((1 / 4 + 1) / 2)
+
+
+def test_point_in_box_against_cls_and_by_the_centre_rule():
+    edge = np.array([[8, 8, 18, 16]], dtype=np.float32)  # reaches into patch 6, not to its centre
+    trace, batch = planted([6]), batch_of([edge])
+    assert concluded(BoxHits(), trace, batch)["single/hit"] == 1.0
+    assert concluded(BoxHits(rule="center"), trace, batch)["single/hit"] == 0.0
+    tied = concluded(BoxHits(against="cls"), trace, batch)["single/hit"]
+    assert tied == pytest.approx(1 / 15)  # all others resemble CLS alike; one of them is in the box
+    bare = dataclasses.replace(trace[SHARED], cls=None)
+    with pytest.raises(ValueError, match="against=image"):
+        BoxHits(against="cls").observe(Trace(trace.image, {SHARED: bare}, 1), batch)
+
+
+def test_no_boxes_give_no_numbers():
+    assert concluded(BoxHits(), planted([5]), batch_of([None])) == {}
+
+
+def test_neighbours_vote_as_written_out():
+    rng = np.random.default_rng(0)
+    bank = torch.nn.functional.normalize(torch.tensor(rng.normal(size=(50, 6))).float(), dim=1)
+    labels = torch.tensor(rng.integers(0, 4, 50))
+    queries = torch.tensor(rng.normal(size=(7, 6))).float()
+    votes = Neighbours(bank, labels, count=20)(queries)
+    for row, query in zip(votes, queries, strict=True):
+        cosine = (bank @ (query / query.norm())).tolist()
+        nearest = sorted(range(50), key=lambda index: -cosine[index])[:20]
+        expected = [0.0] * 4
+        for index in nearest:
+            expected[labels[index]] += float(np.exp(cosine[index] / 0.07))
+        assert row.tolist() == pytest.approx(expected, rel=1e-4)
+
+
+def test_knn_and_linear_know_their_own_training_pictures():
+    model = backbone()
+    knn = run_benchmark(KNN(neighbours=1), model, SCENES, SCENES, source="scenes")
+    assert knn.record.values["knn"]["top1"].value == 1.0
+    (row,) = knn.compared()
+    assert row[1].value == 100.0
+    with pytest.raises(ValueError, match="training pictures"):
+        run_benchmark(KNN(), model, SCENES, source="scenes")
+
+
+def test_a_linear_probe_separates_what_is_separable_and_repeats():
+    rng = np.random.default_rng(1)
+    labels = torch.tensor(rng.integers(0, 3, 300))
+    corners = torch.eye(3)[labels]
+    noise = torch.tensor(rng.normal(size=(300, 3)) * 0.1).float()
+    vectors = torch.nn.functional.normalize(corners + noise, dim=1)
+    probe = LinearProbe(epochs=5)
+    head = probe.fit(vectors, labels)
+    assert (head(vectors).argmax(1) == labels).double().mean() == 1.0
+    assert torch.equal(head.weight, probe.fit(vectors, labels).weight)
+
+
+def test_masking_nothing_is_clean_and_masking_all_leaves_one_class():
+    model = backbone()
+    outcome = run_benchmark(MaskedClassification(), model, SCENES, source="scenes")
+    found = {
+        key: each.value for key, each in outcome.record.values["masked_classification"].items()
+    }
+    clean = {found[f"{order}/0"] for order in ("highest", "lowest", "random")}
+    empty = {found[f"{order}/100"] for order in ("highest", "lowest", "random")}
+    assert len(clean) == 1
+    assert empty == {0.125}  # of 24 scenes in 8 classes, 3 have the one class that is left
+    plain = [
+        model.classify(model.encode(model.normalise(view.pixels[None]))).argmax().item()
+        == sample.label
+        for sample in map(SCENES.__getitem__, range(len(SCENES)))
+        for view in [View((32, 32))(sample.image)]
+    ]
+    assert clean.pop() == pytest.approx(np.mean(plain))
+
+
+def test_highest_and_lowest_masks_are_complements():
+    model = backbone()
+    measure = MaskedAccuracy(model, shares=(0.25, 0.75))
+    seen: list[torch.Tensor] = []
+    encode = model.encode
+    batch = batch_of([None, None])
+    batch = dataclasses.replace(batch, pixels=torch.full((2, 3, 32, 32), 200, dtype=torch.uint8))
+    model.encode = lambda images: seen.append((images == 0).all(dim=1)) or encode(images)
+    trace = model.trace(model.normalise(batch.pixels), measure.reads)
+    seen.clear()
+    measure.observe(trace, batch)
+    highest, lowest = seen[:2], seen[2:4]
+    assert torch.equal(highest[0], ~lowest[1])
+    assert torch.equal(highest[1], ~lowest[0])
+    assert all(
+        int(mask[0].sum()) == share * 32 * 32
+        for mask, share in zip(highest, (0.25, 0.75), strict=True)
+    )
+
+
+@pytest.mark.parametrize("fill", ["mean", "black", "grey", "blur"])
+def test_every_fill_hides(fill):
+    outcome = run_benchmark(
+        MaskedClassification(fill=fill), backbone(), Spread(SCENES, 4), source="scenes"
+    )
+    assert set(outcome.record.values["masked_classification"]) >= {"highest/71", "random/area"}
+
+
+def test_a_model_without_classes_cannot_be_masked():
+    model = backbone(num_classes=0)
+    with pytest.raises(ValueError, match="no classifier"):
+        run_benchmark(MaskedClassification(), model, SCENES, source="scenes")
+
+
+def test_bench_from_the_command_line(tmp_path, capsys):
+    from unlazy.cli import main
+
+    run = tmp_path / "run"
+    run.mkdir()
+    model = backbone()
+    save_file(dict(model.model.state_dict()), run / "model.safetensors")
+    recipe = {"model": dataclasses.asdict(CONFIG), "supervision": "label"}
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    words = ("bench", f"file:{run}", "point-in-box", "masked-classification", "--on", "scenes")
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "-o", str(tmp_path / "out"), "--workers", "0"])
+    assert not stop.value.code
+    printed = capsys.readouterr().out
+    assert "always the centre" in printed
+    assert "A, Table 1" in printed
+    record = json.loads((tmp_path / "out" / "point-in-box.json").read_text())
+    assert record["benchmark"]["name"] == "point-in-box"
+    assert record["benchmark"]["version"] == PointInBox.version
+    assert record["parameters"]["point-in-box"]["rule"] == "overlap"
+    for wrong, hint in (
+        (["bench", f"file:{run}", "point-in-bx", "--on", "scenes"], "point-in-box"),
+        (["bench", f"file:{run}", "knn", "--on", "scenes"], "training split"),
+        (["bench", f"file:{run}", "knn", "--data", str(tmp_path)], "--on"),
+        (["bench", f"file:{run}", "point-in-box"], "--data"),
+        (["bench", f"file:{run}", "point-in-box", "--on", "scenes", "--set", "rule=x"], "overlap"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(wrong)
+        assert stop.value.code == 1
+        assert hint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "timm:vit_tiny_patch16_224",
+        "timm:vit_base_patch16_clip_224.openai_ft_in1k",
+        "timm:pvt_v2_b0",
+        "timm:swinv2_tiny_window8_256",
+        "timm:resnet18",
+        "torchvision:resnet18",
+        "torchvision:vit_b_32",
+    ],
+)
+@torch.inference_mode()
+def test_the_classifier_completes_the_model(name):
+    torch.manual_seed(0)
+    model = load_backbone(name, weights="random")
+    images = torch.randn(1, 3, *model.facts.size)
+    assert torch.equal(model.classify(model.encode(images)), model.model(images))
+
+
+def test_a_model_without_a_head_says_so():
+    model = load_backbone("timm:vit_small_patch14_dinov2", weights="random", size=56)
+    assert model.classifier() is None
+    with pytest.raises(ValueError, match="no classifier"):
+        model.classify(torch.zeros(1, model.facts.dim))
