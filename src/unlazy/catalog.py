@@ -64,6 +64,8 @@ FIXES = {
 BENCHMARKS = {
     "point-in-box": "unlazy.benchmarks.point_in_box:PointInBox",
     "knn": "unlazy.benchmarks.classification:KNN",
+    "classification": "unlazy.benchmarks.classification:Classification",
+    "zero-shot-classification": "unlazy.benchmarks.zero_shot:ZeroShot",
     "linear": "unlazy.benchmarks.linear:LinearProbe",
     "masked-classification": "unlazy.benchmarks.masked_classification:MaskedClassification",
 }

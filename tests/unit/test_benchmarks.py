@@ -10,10 +10,12 @@ from safetensors.torch import save_file
 
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT, ViTConfig
-from unlazy.benchmarks.classification import KNN, Neighbours
+from unlazy.backbones.weights import CheckpointMismatch
+from unlazy.benchmarks.classification import KNN, Classification, Neighbours
 from unlazy.benchmarks.linear import LinearProbe
 from unlazy.benchmarks.masked_classification import MaskedAccuracy, MaskedClassification
 from unlazy.benchmarks.point_in_box import BoxHits, PointInBox
+from unlazy.benchmarks.zero_shot import ZeroShot
 from unlazy.catalog import load_backbone
 from unlazy.data.spread import Spread
 from unlazy.data.synthetic import Scenes
@@ -243,3 +245,73 @@ def test_a_model_without_a_head_says_so():
     assert model.classifier() is None
     with pytest.raises(ValueError, match="no classifier"):
         model.classify(torch.zeros(1, model.facts.dim))
+
+
+def test_classification_refuses_data_of_other_classes():
+    model = backbone(num_classes=5)
+    with pytest.raises(ValueError, match="knows 5 classes, the data have 8"):
+        run_benchmark(Classification(), model, SCENES, source="scenes")
+    found = run_benchmark(Classification(), backbone(), SCENES, source="scenes")
+    assert 0 <= found.record.values["accuracy"]["top1"].value <= 1
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """A small CLIP that open_clip knows, its weights in a file."""
+    open_clip = pytest.importorskip("open_clip")
+    folder = tmp_path_factory.mktemp("clip")
+    config = {
+        "embed_dim": 32,
+        "vision_cfg": {
+            "image_size": 32,
+            "layers": 2,
+            "width": 64,
+            "head_width": 32,
+            "patch_size": 16,
+        },
+        "text_cfg": {
+            "context_length": 77,
+            "vocab_size": 49408,
+            "width": 32,
+            "heads": 2,
+            "layers": 1,
+        },
+    }
+    (folder / "tiny-clip-of-a-test.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder / "tiny-clip-of-a-test.json")
+    torch.manual_seed(0)
+    model = open_clip.create_model("tiny-clip-of-a-test", load_weights=False).eval()
+    save_file(dict(model.state_dict()), folder / "clip.safetensors")
+    return model, folder / "clip.safetensors"
+
+
+def test_zero_shot_vectors_are_open_clips_own(clip):
+    import open_clip
+
+    model, path = clip
+    backbone = load_backbone("open_clip:tiny-clip-of-a-test", weights=path)
+    tokenizer = open_clip.get_tokenizer("tiny-clip-of-a-test")
+    names, templates = ["dog", "fire truck"], open_clip.SIMPLE_IMAGENET_TEMPLATES
+    with torch.inference_mode():
+        theirs = open_clip.build_zero_shot_classifier(model, tokenizer, names, templates)
+    torch.testing.assert_close(backbone.texts.classes(names, "simple"), theirs.T)
+
+
+def test_zero_shot_from_pictures_to_top1(clip):
+    _, path = clip
+    model = load_backbone("open_clip:tiny-clip-of-a-test", weights=path)
+    found = run_benchmark(ZeroShot(templates="simple"), model, SCENES, source="scenes")
+    vectors = model.texts.classes(list(SCENES.classes), "simple")
+    view, right = View((32, 32), resize=None), []
+    with torch.inference_mode():
+        for sample in map(SCENES.__getitem__, range(len(SCENES))):
+            image = model.encode(model.normalise(view(sample.image).pixels[None]))
+            right.append(int((vectors @ image[0]).argmax()) == sample.label)
+    assert found.record.values["zero_shot"]["top1"].value == pytest.approx(np.mean(right))
+    with pytest.raises(ValueError, match="no text tower"):
+        run_benchmark(ZeroShot(), backbone(), SCENES, source="scenes")
+    only = path.with_name("visual.safetensors")
+    save_file(dict(model.model.state_dict()), only)
+    half = load_backbone("open_clip:tiny-clip-of-a-test", weights=only)
+    with pytest.raises(CheckpointMismatch, match="image tower alone"):
+        half.texts.classes(["a"], "simple")

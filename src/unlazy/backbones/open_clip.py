@@ -1,6 +1,6 @@
 """The image towers of open_clip: CLIP, CoCa, CLIPA (its own ViT) and EVA-CLIP, SigLIP, PE (timm's).
 
-Only the image tower is built and kept; the text tower is never in memory.
+Only the image tower is built and kept; the text tower is built when ``texts`` is asked for vectors.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from unlazy.backbones.base import Call
 from unlazy.backbones.open_clip_names import Entry, download, families, find, library
+from unlazy.backbones.open_clip_text import Texts
 from unlazy.backbones.plain import PlainViT, Projections, in_projected
 from unlazy.backbones.timm import TimmViT
 from unlazy.backbones.weights import CheckpointMismatch, Weights, fit, read_checkpoint
@@ -162,10 +163,13 @@ def load(
         _fill(clip, path)
     origin = weights.name if isinstance(weights, Path) else weights
     if not hasattr(tower, "trunk"):
-        return OpenClipViT(tower, entry, weights=origin)
-    if size is not None:
-        tower.set_input_size(size)
-    return OpenClipTimmViT(tower, entry, weights=origin)
+        found: OpenClipViT | OpenClipTimmViT = OpenClipViT(tower, entry, weights=origin)
+    else:
+        if size is not None:
+            tower.set_input_size(size)
+        found = OpenClipTimmViT(tower, entry, weights=origin)
+    found.texts = Texts(entry, path)
+    return found
 
 
 def names() -> dict[str, list[str]]:

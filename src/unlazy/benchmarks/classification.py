@@ -145,3 +145,53 @@ class KNN:
         votes = Neighbours.among(seen)
         votes = dataclasses.replace(votes, count=self.neighbours, temperature=self.temperature)
         return [Accuracy(votes, name="knn")]
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Top-1 by the classifier that the model was trained with: its head, or its class names."""
+
+    name: ClassVar[str] = "classification"
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
+    headline: ClassVar[Headline] = Headline("accuracy", "top1")
+    published: ClassVar[tuple[Published, ...]] = (
+        Published("ViT-B/16, label", 81.1, "torchvision, IMAGENET1K_V1"),
+        Published("ViT-B/32, CLS", 59.1, "A, ablation under label supervision"),
+        Published("ViT-B/32, LazyStrike, 1 patch", 64.6, "A, ablation under label supervision"),
+        Published("ViT-B/32, LazyStrike, all = mean", 64.9, "A, ablation under label supervision"),
+    )
+
+    def view(self, facts: Facts) -> View:
+        """The middle of the picture: 256 to 224 pixels."""
+        return usual_view(facts)
+
+    def measures(self, inputs: Inputs) -> Sequence[Measure]:
+        """One pass.
+
+        Raises:
+            ValueError: the model has no classifier, or the data are of other classes.
+        """
+        classify = inputs.backbone.classify
+        check_classes(inputs)
+        return [Accuracy(classify)]
+
+
+def check_classes(inputs: Inputs) -> None:
+    """That the classifier has as many classes as the data.
+
+    Raises:
+        ValueError: it has none, or another number.
+    """
+    backbone = inputs.backbone
+    device = next(backbone.parameters()).device
+    with torch.inference_mode():
+        size = backbone.facts.size
+        vector = backbone.encode(torch.zeros(1, 3, *size, device=device))
+        known = backbone.classify(vector).shape[1]
+    classes = getattr(inputs.evaluated, "classes", None)
+    if classes is not None and len(classes) != known:
+        raise ValueError(
+            f"{backbone.facts.name} knows {known} classes, the data have {len(classes)};"
+            " use knn or linear, which learn the classes of the data"
+        )

@@ -17,7 +17,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from unlazy.backbones.base import Backbone
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
-from unlazy.benchmarks.classification import usual_view
+from unlazy.benchmarks.classification import check_classes, usual_view
 from unlazy.geometry import View
 from unlazy.ledger import Batch, Measure, Observation, Seen
 from unlazy.scores import Score, patch_score
@@ -159,10 +159,7 @@ class MaskedClassification:
         """One pass over the pictures, 22 forwards each.
 
         Raises:
-            ValueError: the model has no classifier.
+            ValueError: the model has no classifier, or the data are of other classes.
         """
-        if inputs.backbone.classifier() is None:
-            raise ValueError(
-                f"{inputs.backbone.facts.name} has no classifier; give a model with a trained head"
-            )
+        check_classes(inputs)
         return [MaskedAccuracy(inputs.backbone, self.score, self.fill)]

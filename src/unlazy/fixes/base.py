@@ -71,6 +71,7 @@ class Fixed(PlainViT):
         )
         super().__init__(backbone.model, facts)
         self.fix = fix
+        self.texts = backbone.texts
         self.original = copy.copy(backbone)  # shares every module
         self.original.facts = facts
         self._install = install

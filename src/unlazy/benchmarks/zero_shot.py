@@ -1,0 +1,65 @@
+"""Zero-shot classification: image vectors against vectors of class names.
+
+Source: CLIP (Radford et al., 2021), with open_clip's lists of prompt templates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch.nn.functional as F
+
+from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.classification import Accuracy, usual_view
+from unlazy.geometry import View
+from unlazy.ledger import Measure
+from unlazy.tokens import Facts
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """Top-1 by the nearest class name, for models with a text tower.
+
+    The names are the data's own: ImageNet's from its word list, which differ from the curated ones
+    of CLIP's authors, by a few points of accuracy.
+
+    Attributes:
+        templates: ``openai`` (80 prompts a class) or ``simple`` (7).
+    """
+
+    templates: Literal["openai", "simple"] = "openai"
+    name: ClassVar[str] = "zero-shot-classification"
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
+    headline: ClassVar[Headline] = Headline("zero_shot", "top1")
+    published: ClassVar[tuple[Published, ...]] = (
+        Published("ViT-B/16, CLS (attention pool)", 55.8, "A, ablation under text supervision"),
+        Published("ViT-B/16, max", 53.1, "A, ablation under text supervision"),
+        Published("ViT-B/16, LazyStrike, 1 patch", 53.5, "A, ablation under text supervision"),
+        Published("ViT-B/16, LazyStrike, half", 56.2, "A, ablation under text supervision"),
+    )
+
+    def view(self, facts: Facts) -> View:
+        """The middle of the picture: 256 to 224 pixels."""
+        return usual_view(facts)
+
+    def measures(self, inputs: Inputs) -> Sequence[Measure]:
+        """Passes the class names through the text tower first.
+
+        Raises:
+            ValueError: the model has no text tower, or the data no class names.
+        """
+        texts, classes = inputs.backbone.texts, getattr(inputs.evaluated, "classes", None)
+        if texts is None:
+            raise ValueError(
+                f"{inputs.backbone.facts.name} has no text tower; models of open_clip have one"
+                " (a run of unlazy knows its own classes: use classification)"
+            )
+        if not classes:
+            raise ValueError("the data have no names of classes")
+        vectors = texts.classes(list(classes), self.templates)
+        return [
+            Accuracy(lambda image: F.normalize(image, dim=1) @ vectors.to(image).T, "zero_shot")
+        ]
