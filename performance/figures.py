@@ -88,13 +88,16 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> tuple[float, ...]:
 
 
 def interleaved(
-    tasks: Mapping[str, Callable[[], object]], *, rounds: int
+    tasks: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, tuple[float, ...]]:
     """Seconds of each task: A B A B ..., every task once a round; the caller warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
-            before = time.perf_counter()
+            before = clock()
             task()
-            seconds[name].append(time.perf_counter() - before)
+            seconds[name].append(clock() - before)
     return {name: tuple(row) for name, row in seconds.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 
 def point_in_box(score: Float[np.ndarray, "H W"], hit: Bool[np.ndarray, "H W"]) -> float:
@@ -105,3 +105,28 @@ def mask_iou(
     counted = np.ones_like(truth) if void is None else ~void
     either = int(((found | truth) & counted).sum())
     return int((found & truth & counted).sum()) / either if either else float("nan")
+
+
+def class_iou(
+    masks: Bool[np.ndarray, "A H W"],
+    classes: Int[np.ndarray, "H W"],
+    *,
+    background: int = 0,
+    void: int = 255,
+) -> dict[int, float]:
+    """For each class of a picture the overlap of that mask (of A heads) which suits it best.
+
+    CRATE takes the mean over a picture's classes, then over pictures, on the grid of patches.
+    DINO's protocol is that of a single class: everything but the background.
+
+    Source: *White-Box Transformers via Sparse Rate Reduction*, appendix B.3.
+
+    >>> class_iou(np.array([[[True, True]], [[False, True]]]), np.array([[3, 3]]))
+    {3: 1.0}
+    """
+    unknown = classes == void
+    present = sorted(set(np.unique(classes).tolist()) - {background, void})
+    return {
+        each: max(mask_iou(mask, classes == each, void=unknown) for mask in masks)
+        for each in present
+    }

@@ -12,10 +12,9 @@ from reference import discovery as literal
 from unlazy.discovery import (
     coarse_mask,
     coco_results,
-    head_overlap,
     masks_in_pixels,
-    overlap_by_class,
 )
+from unlazy.metrics import mask_iou
 
 RULES = ("unit_mass", "mass", "entries", "mean_std")
 
@@ -70,33 +69,13 @@ def test_what_has_no_mass_or_no_name_is_refused():
         coarse_mask(torch.tensor([[[torch.nan, 1.0]]]))
 
 
-@given(st.integers(0, 60))
-def test_overlap_of_each_head_counts_pixels_but_void_ones(seed):
-    draw = np.random.default_rng(seed).random((5, 3, 4)) < 0.4
-    masks, truth, void = draw[:3], draw[3], draw[4]
-    expected = [literal.jaccard(mask, truth, void) for mask in masks]
-    assert np.allclose(head_overlap(masks, truth, void=void), expected, equal_nan=True)
-
-
-def test_the_whole_picture_overlaps_by_the_share_of_the_object():
-    truth = np.arange(20).reshape(4, 5) < 6
-    assert head_overlap(np.ones((1, 4, 5), dtype=bool), truth) == 0.3
-
-
-def test_each_class_has_its_best_head():
-    classes = np.array([[0, 3, 3], [255, 7, 7]])
-    heads = np.array([[[0, 1, 1], [1, 0, 0]], [[0, 0, 0], [0, 1, 0]]], dtype=bool)
-    assert overlap_by_class(heads, classes) == {3: 1.0, 7: 0.5}
-    assert overlap_by_class(heads, np.zeros((2, 3), dtype=int)) == {}
-
-
 def test_a_mask_of_patches_scores_as_its_pixels():
     mask = torch.tensor([[[True, False], [False, False]]])
     pixels = masks_in_pixels(mask, (8, 8), (12, 16)).numpy()
     truth = np.zeros((12, 16), dtype=bool)
     truth[:8, :8] = True
     assert pixels.shape == (1, 12, 16)
-    assert head_overlap(pixels, truth) == 1
+    assert mask_iou(pixels[0], truth) == 1
 
 
 def test_coco_results_can_be_written_and_read_by_pycocotools(tmp_path, capsys):

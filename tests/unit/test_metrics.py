@@ -72,3 +72,15 @@ def test_overlap_of_masks_counts_pixels_but_void_ones(seed):
     assert metrics.mask_iou(found, truth) == pytest.approx(
         jaccard(found, truth, nowhere), nan_ok=True
     )
+
+
+def test_the_whole_picture_overlaps_by_the_share_of_the_object():
+    truth = np.arange(20).reshape(4, 5) < 6
+    assert metrics.mask_iou(np.ones((4, 5), dtype=bool), truth) == 0.3
+
+
+def test_each_class_has_its_best_head():
+    classes = np.array([[0, 3, 3], [255, 7, 7]])
+    heads = np.array([[[0, 1, 1], [1, 0, 0]], [[0, 0, 0], [0, 1, 0]]], dtype=bool)
+    assert metrics.class_iou(heads, classes) == {3: 1.0, 7: 0.5}
+    assert metrics.class_iou(heads, np.zeros((2, 3), dtype=int)) == {}

@@ -91,3 +91,15 @@ def test_quantile_and_median_are_numpys_to_the_last_bit(values, share, dtype):
     for wanted in (share, 0.02, 0.98, 1.0):
         np.testing.assert_array_equal(scores.quantile(values, wanted), np.quantile(values, wanted))
     np.testing.assert_array_equal(scores.median(values), np.median(values))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9, 1e9])
+def test_cosine_is_torchs_at_any_length_and_zero_for_a_zero_patch(scale):
+    generator = torch.Generator().manual_seed(0)
+    patches = scale * torch.randn(2, 7, 48, generator=generator, dtype=torch.float64)
+    image = torch.randn(2, 48, generator=generator, dtype=torch.float64)
+    expected = torch.cosine_similarity(patches / scale, image[:, None], dim=-1)
+    assert torch.allclose(scores.patch_score(patches, image), expected, atol=1e-14)
+    assert (scores.patch_score(torch.zeros(2, 7, 48), image.float()) == 0).all()
+    same = scores.patch_score(patches[:, :1].expand(-1, 7, -1).contiguous(), image)
+    assert (same == same[:, :1]).all(), "equal patches tie"

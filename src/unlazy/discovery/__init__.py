@@ -5,7 +5,7 @@ H x W patches, D width, A heads. ``valid`` marks the patches that lie on the pic
 are padding: never foreground, and in no mean, degree or affinity.
 """
 
-from unlazy.discovery.coarse import Rule, coarse_mask, head_overlap, overlap_by_class
+from unlazy.discovery.coarse import Rule, coarse_mask
 from unlazy.discovery.coco import coco_results
 from unlazy.discovery.dino_seg import dino_seg
 from unlazy.discovery.lost import lost
@@ -29,9 +29,7 @@ __all__ = [
     "coco_results",
     "component_at",
     "dino_seg",
-    "head_overlap",
     "lost",
     "masks_in_pixels",
-    "overlap_by_class",
     "tokencut",
 ]

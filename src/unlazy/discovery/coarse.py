@@ -1,11 +1,10 @@
-"""Coarse segmentation: a map of patches, thresholded, against a picture's masks."""
+"""Coarse segmentation: a map of patches, thresholded, for comparison with a picture's masks."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unlazy.discovery.batch import flat_valid
@@ -31,8 +30,8 @@ def coarse_mask(
     - ``entries``: the highest ``share`` of the patches, as CRATE has it (appendix B.3).
     - ``mean_std``: more than one standard deviation above the mean.
 
-    For the attention of all heads fold them into B. All-equal scores have no foreground but under
-    ``mass`` and ``entries``.
+    For the attention of several heads fold these into B; the protocols take the best one.
+    All-equal scores have no foreground but under ``mass`` and ``entries``.
 
     Raises:
         ValueError: NaN, a picture without a valid patch, negative scores under ``mass``,
@@ -57,48 +56,3 @@ def coarse_mask(
     else:
         raise ValueError(f"rule={rule!r}; use unit_mass, mass, entries or mean_std")
     return found.view(scores.shape)
-
-
-def head_overlap(
-    masks: Bool[np.ndarray, "A h w"],
-    truth: Bool[np.ndarray, "h w"],
-    *,
-    void: Bool[np.ndarray, "h w"] | None = None,
-) -> Float[np.ndarray, " A"]:
-    """Intersection over union of each head's mask with the object; the protocol takes the best.
-
-    Void pixels count nowhere. 0 where a head chose nothing; NaN where there is no object either.
-
-    Source: DINO, Table 9 of its appendix: the best of the heads, picture by picture.
-
-    >>> head_overlap(np.array([[[True, True]], [[False, True]]]), np.array([[False, True]])).max()
-    np.float64(1.0)
-    """
-    counted = np.ones_like(truth) if void is None else ~void
-    both = (masks & truth & counted).sum(axis=(1, 2))
-    either = ((masks | truth) & counted).sum(axis=(1, 2))
-    return np.where(either > 0, both / np.maximum(either, 1), np.nan)
-
-
-def overlap_by_class(
-    masks: Bool[np.ndarray, "A h w"],
-    classes: Int[np.ndarray, "h w"],
-    *,
-    background: int = 0,
-    void: int = 255,
-) -> dict[int, float]:
-    """For each class of a picture the overlap of the head that suits it best.
-
-    CRATE takes the mean over a picture's classes, then over pictures, on the grid of patches.
-
-    Source: *White-Box Transformers via Sparse Rate Reduction*, appendix B.3.
-
-    >>> overlap_by_class(np.array([[[True, True]], [[False, True]]]), np.array([[3, 3]]))
-    {3: 1.0}
-    """
-    present = set(np.unique(classes).tolist()) - {background, void}
-    unknown = classes == void
-    return {
-        each: float(head_overlap(masks, classes == each, void=unknown).max())
-        for each in sorted(present)
-    }

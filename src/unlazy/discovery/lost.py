@@ -47,9 +47,9 @@ def lost(
     lowest = rank.topk(min(potentials, count), dim=1, largest=False).indices  # (B, k), rising
     seed = lowest[:, 0]
     near = flat.gather(1, lowest[..., None].expand(-1, -1, flat.shape[2]))  # (B, k, D)
-    alike = (near @ near[:, :1].mT) > 0  # (B, k, 1)
-    expanded = torch.where(alike, near, 0).sum(1)  # (B, D)
-    mask = (flat @ expanded[..., None])[..., 0] > 0
+    alike = (near[:, :1] @ near.mT) > 0  # (B, 1, k)
+    expanded = alike.to(near.dtype) @ near  # (B, 1, D)
+    mask = (expanded @ flat.mT) > 0  # (B, 1, N)
     return component_at(mask.view(keys.shape[:3]), seed)
 
 
