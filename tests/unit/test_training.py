@@ -243,3 +243,22 @@ def test_the_recipe_is_written_before_training(tmp_path, data):
     written = json.loads((tmp_path / "recipe.json").read_text())
     assert written["model"]["embed_dim"] == 16
     assert written["supervision"] == "label"
+
+
+def test_steps_that_are_kept_are_runs_of_their_own(tmp_path, data):
+    from unlazy.catalog import load_backbone
+
+    recipe = dataclasses.replace(RECIPE, keep_every=4)
+    for _ in train(recipe, data, tmp_path / "whole"):
+        pass
+    kept = sorted(path.name for path in (tmp_path / "whole" / "steps").iterdir())
+    assert kept == ["00000004", "00000008"]
+    short = dataclasses.replace(recipe, save_every=4)
+    for row in train(short, data, tmp_path / "short"):
+        if row["step"] == 5:  # after the checkpoint of step 4
+            break
+    weights = load_file(tmp_path / "short" / "steps" / "00000004" / "model.safetensors")
+    state = load_file(tmp_path / "short" / "checkpoint-00000004" / "weights.safetensors")
+    assert all(torch.equal(value, state[f"trained.{key}"]) for key, value in weights.items())
+    backbone = load_backbone(f"file:{tmp_path / 'whole' / 'steps' / '00000008'}")
+    assert backbone.facts.depth == SMALL.depth

@@ -70,7 +70,9 @@ def train(
             yield _log(out, feed, evaluated, loss, rate=rate, step=done)
         if done % recipe.save_every == 0 or done == steps:
             checkpoint.save(out, done, objective, optimizer)
-    _finish(out, objective)
+        if recipe.keep_every and done % recipe.keep_every == 0:
+            _keep(out, done, objective)
+    _write_models(out, objective)
 
 
 def build_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
@@ -186,8 +188,17 @@ def _rewind(out: Path, first: int) -> None:
     checkpoint.write(path, "".join(kept).encode())
 
 
-def _finish(out: Path, objective: Objective) -> None:
-    """Write the weights that the run was for."""
+def _keep(out: Path, step: int, objective: Objective) -> None:
+    """The model after so many steps, as a run of its own."""
+    folder = out / "steps" / f"{step:08d}"
+    if distributed.on_main():
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint.write(folder / "recipe.json", (out / "recipe.json").read_bytes())
+    _write_models(folder, objective)
+
+
+def _write_models(out: Path, objective: Objective) -> None:
+    """Write the weights that the run is for."""
     for name, module in objective.exports().items():
         weights = {key: value.cpu().contiguous() for key, value in parallel.whole(module).items()}
         if distributed.on_main():

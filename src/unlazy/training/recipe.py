@@ -15,7 +15,7 @@ SIZES = {"tiny-imagenet": 100_000, "imagenet": 1_281_167}
 
 OF_THE_MACHINE = frozenset(
     {"workers", "compile", "sharding", "log_every", "save_every", "evaluate_every"}
-    | {"evaluate_images"}
+    | {"evaluate_images", "keep_every"}
 )
 """Fields that a resumed run may change: they say how it runs, not what is trained."""
 
@@ -45,6 +45,8 @@ class Recipe:
         workers: processes that read pictures; None: by processors.
         log_every, save_every, evaluate_every: steps. An evaluation also ends the run; 0 leaves
             all of them out.
+        keep_every: steps after which the model is also kept in ``steps/STEP``, a folder that is a
+            run of its own; 0: never.
         evaluate_images: pictures of the validation split that take part, evenly spread.
     """
 
@@ -72,6 +74,7 @@ class Recipe:
     save_every: int = 250
     evaluate_every: int = 1000
     evaluate_images: int = 2000
+    keep_every: int = 0
     supervision: str = field(default="none", init=False)
 
     def __post_init__(self) -> None:
