@@ -18,8 +18,9 @@ $(STAMP): requirements/lock.txt pyproject.toml | $(UV)
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --editable .
 	touch $(STAMP)
 
-demo: $(STAMP)  ## install, then measure the bundled model on photographs and drawn scenes
-	$(BIN)/unlazy report bundled:tiny-label data:photos data:scenes --size 128 --shown 12 -o demo
+demo: $(STAMP)  ## install, then a model and its cure side by side, on photographs and drawn scenes
+	$(BIN)/unlazy compare bundled:tiny-label bundled:tiny-label-lazystrike data:photos data:scenes \
+	  --size 128 --shown 12 -o demo
 
 test: $(STAMP) lint types  ## install, then format check, lint, types and tests
 	$(BIN)/pytest -n 2 --dist loadfile
@@ -39,8 +40,10 @@ docs: $(STAMP)
 	@echo "docs: docs/_build/html/index.html"
 
 numbers: demo  ## write every figure of the README and the evidence pages from Records
-	cp demo/record.json docs/evidence/demo.json
-	$(BIN)/python docs/numbers.py
+	for model in tiny-label tiny-label-lazystrike; do \
+	  cp demo/record-bundled-$$model.json docs/evidence/demo-$$model.json; done
+	$(BIN)/python docs/readme_numbers.py
+	$(BIN)/python docs/training_evidence.py
 
 lock: $(UV)  ## resolve the dependencies again
 	$(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --group docs \

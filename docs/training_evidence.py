@@ -3,7 +3,8 @@
     python docs/training_evidence.py collect RUNS   # cards below RUNS -> docs/evidence/*.json
     python docs/training_evidence.py                # the page, from these
 
-A study's cards lie in RUNS/STUDY/RUN/card.json, a single run's in RUNS/NAME/card.json.
+A study's cards lie in RUNS/STUDY/RUN/card.json, those of the bundled recipes in
+RUNS/RECIPE-seedN/card.json, or in shipped/ there once the run is bundled.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ STUDIES = {
     "scenes_tokens": "Patch size, windows, registers",
     "tiny_pools": "Pools on real pictures, 24 classes",
 }
-PAIRS = ("label", "text", "self")
 Card = dict[str, Any]
 
 
@@ -35,7 +35,12 @@ def collect(runs: Path) -> None:
         cards = [json.loads(path.read_text()) for path in sorted(runs.glob(f"{study}/*/card.json"))]
         if cards:
             write(study, cards)
-    found = [json.loads(path.read_text()) for path in sorted(runs.glob("tiny_*/card.json"))]
+    found = [
+        json.loads((shipped if shipped.is_file() else run / "card.json").read_text())
+        for run in sorted(runs.glob("tiny_*-seed*"))
+        for shipped in [run / "shipped" / "card.json"]
+        if (run / "card.json").is_file()
+    ]
     if found:
         write("tiny_imagenet", found)
 
@@ -178,6 +183,18 @@ def share(study: str, name: str, key: str, measure: str = "patch_score") -> str:
     return f"{low} %" if low == high else f"{low} to {high} %"
 
 
+def interval(study: str, name: str, key: str, measure: str = "patch_score") -> str:
+    """A share of one run with its interval, for sentences."""
+    (card,) = (card for card in read(study) if card["name"] == name and not card["recipe"]["seed"])
+    return f"{percent(card['values'][measure][key])} %"
+
+
+def largest_norm() -> float:
+    """Over the median, in any run on this page."""
+    runs = [card for study in (*STUDIES, "tiny_imagenet") for card in read(study)]
+    return max(card["values"]["norms"]["max_over_median"]["value"] for card in runs)
+
+
 def holds(condition: bool, sentence: str) -> str:
     """A sentence that the Records bear out.
 
@@ -196,6 +213,7 @@ def page() -> str:
     template = (EVIDENCE / "training.md.j2").read_text()
     made = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
     tools = {"section": section, "values": values, "share": share, "holds": holds, "read": read}
+    tools |= {"interval": interval, "largest_norm": largest_norm}
     return made.from_string(template).render(**tools) + "\n"
 
 

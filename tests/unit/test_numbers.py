@@ -1,27 +1,32 @@
 """Every figure of the README and the evidence pages is what the Records say."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
 
-def numbers():
-    spec = importlib.util.spec_from_file_location("numbers_script", ROOT / "docs" / "numbers.py")
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 def test_readme_and_evidence_agree_with_the_records():
-    module = numbers()
+    module = script("readme_numbers")
     assert module.readme_block() in (ROOT / "README.md").read_text()
-    assert module.card_page() == (ROOT / "docs" / "evidence" / "tiny-label.md").read_text()
-    card, demo = (
-        module.json.loads(module.CARD.read_text()),
-        module.json.loads(module.DEMO.read_text()),
-    )
-    assert demo["model"]["weights_hash"] == card["weights_hash"]
+    assert module.bundled_page() == (ROOT / "docs" / "evidence" / "bundled.md").read_text()
+    hashes = {card["name"]: card["weights_hash"] for card in module.cards()}
+    for path in module.DEMO.values():
+        demo = json.loads(path.read_text())
+        assert demo["model"]["weights_hash"] == hashes[demo["model"]["name"].split(":")[1]]
+
+
+def test_the_training_page_says_what_its_records_say():
+    module = script("training_evidence")
+    assert module.page() == (ROOT / "docs" / "evidence" / "training.md").read_text()
 
 
 def test_the_lock_file_records_no_address():

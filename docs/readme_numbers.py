@@ -1,0 +1,135 @@
+"""Write the README's figures and docs/evidence/bundled.md from Records: ``make numbers``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BUNDLED = ROOT / "src" / "unlazy" / "bundled"
+EVIDENCE = ROOT / "docs" / "evidence"
+DEMO = {
+    "tiny-label (CLS)": EVIDENCE / "demo-tiny-label.json",
+    "tiny-label-lazystrike": EVIDENCE / "demo-tiny-label-lazystrike.json",
+}
+BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
+
+
+def figure(found: dict | None, *, percent: bool = False) -> str:
+    """A value with its interval, where it has one."""
+    if found is None:
+        return "–"
+    scale, digits, unit = (100, 1, " %") if percent else (1, 2, "")
+
+    def text(number: float) -> str:
+        return f"{number * scale:.{digits}f}"
+
+    interval = ""
+    if found.get("low") is not None:
+        interval = f" ({text(found['low'])} to {text(found['high'])})"
+    return f"{text(found['value'])}{interval}{unit}"
+
+
+def shape(values: dict) -> str:
+    """The verdict on the distribution of norms."""
+    return next(key.removeprefix("is_") for key in values["norm_shape"] if key.startswith("is_"))
+
+
+def table(heading: list[str], rows: list[list[str]]) -> str:
+    """Markdown."""
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def readme_block() -> str:
+    """The table of the README: the demo's Records."""
+    records = {name: json.loads(path.read_text()) for name, path in DEMO.items()}
+    values = [record["values"] for record in records.values()]
+
+    def row(name: str, measure: str, key: str, *, percent: bool = True) -> list[str]:
+        return [name, *(figure(each[measure].get(key), percent=percent) for each in values)]
+
+    rows = [
+        ["norms before the last normalisation", *map(shape, values)],
+        row("largest norm over the median", "norms", "max_over_median", percent=False),
+        row("tokens above three medians", "norms", "share_over_3median"),
+        row("attention on the highest 2 % of patches", "attention", "top_mass"),
+        row("Point-in-Box on the drawn scenes", "patch_score", "point_in_box/cosine"),
+        row("... by the centred cosine", "patch_score", "point_in_box/centred_cosine"),
+        row("... a random patch", "patch_score", "point_in_box/chance"),
+        row("... always the centre", "patch_score", "point_in_box/centre"),
+    ]
+    links = ", ".join(f"[{name}](docs/evidence/{path.name})" for name, path in DEMO.items())
+    first = next(iter(records.values()))
+    return (
+        f"## The demo's numbers\n\n"
+        f"`make demo`, {first['data']['n']} pictures (Records: {links}); in brackets 95 % intervals"
+        f" over pictures.\n\n{table(['number', *records], rows)}\n"
+    )
+
+
+def cards() -> list[dict]:
+    """Of all shipped models."""
+    return [json.loads(path.read_text()) for path in sorted(BUNDLED.glob("*.json"))]
+
+
+def bundled_page() -> str:
+    """The evidence page of the shipped models: their cards."""
+    results, places, norms, commands = [], [], [], []
+    for card in cards():
+        values, name = card["values"], card["name"]
+        results.append(
+            [
+                name,
+                card["what"],
+                figure(values.get("accuracy", {}).get("top1"), percent=True),
+                figure(values["knn"]["top1"], percent=True),
+            ]
+        )
+        for measure, what in (("patch_score", "all"), ("small_boxes", "under 25 %")):
+            score = values[measure]
+            keys = [
+                f"point_in_box/{key}" for key in ("cosine", "centred_cosine", "chance", "centre")
+            ]
+            cells = [figure(score.get(key), percent=True) for key in keys]
+            count = round(score["point_in_box/pictures"]["value"])
+            places.append([name, what, str(count), *cells, figure(score["auc/cosine"])])
+        norms.append([name, shape(values), figure(values["norms"]["max_over_median"])])
+        commands.append(f"- {name}: `{card['command']}`, {card['date']}, `{card['weights_hash']}`")
+    first = cards()[0]
+    model = first["recipe"]["model"]
+    return f"""# Bundled models
+
+Small ViTs (width {model["embed_dim"]}, {model["depth"]} blocks, {model["img_size"]} px) trained on
+Tiny ImageNet and evaluated on the {first["n"]} pictures of its validation split at hand, in
+the half precision in which they are shipped. Nothing was tuned on these pictures. Text models are
+shipped without their text tower, with the vectors of the class names. k-NN seeks among
+{first["neighbours"]} training pictures.
+
+{table(["model", "supervision, architecture", "top-1", "k-NN"], results)}
+
+Point-in-Box, and the AUC that ranks patches inside the box against those outside, by cosine (below
+0.5, background resembles the image vector more than the object does):
+
+{table(["model", "boxes", "n", "cosine", "centred", "random patch", "centre", "AUC"], places)}
+
+{table(["model", "norms before the last normalisation", "largest over median"], norms)}
+
+Commands, dates and hashes of the weights:
+
+{chr(10).join(commands)}
+"""
+
+
+def main() -> None:
+    """Write both."""
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    head, rest = text.split(BEGIN)
+    _, tail = rest.split(END)
+    readme.write_text(f"{head}{BEGIN}\n{readme_block()}{END}{tail}")
+    (EVIDENCE / "bundled.md").write_text(bundled_page())
+
+
+if __name__ == "__main__":
+    main()
