@@ -28,6 +28,7 @@ class Viewed:
         mask: nonzero on the object.
         instances: the pixels of each box's object.
         void: pixels that no evaluation counts.
+        shares: of the whole picture's area, how much each box covers before it is clipped.
     """
 
     pixels: UInt8[Tensor, "3 H W"]
@@ -36,6 +37,7 @@ class Viewed:
     mask: UInt8[Tensor, "H W"] | None = None
     instances: Bool[Tensor, "k H W"] | None = None
     void: Bool[Tensor, "H W"] | None = None
+    shares: Float[Tensor, " k"] | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class View:
             kept,
             masks[0],
             *(None if each is None else each.bool() for each in masks[1:]),
+            shares=None if boxes is None else _shares(boxes, (image.height, image.width)),
         )
 
 
@@ -188,6 +191,11 @@ def _move(
     y = ((old[:, 1::2] - top) * (height / (bottom - top))).clamp(0, height)
     moved = torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], dim=1).float()
     return moved, (moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])
+
+
+def _shares(boxes: np.ndarray | Float[Tensor, "k 4"], size: tuple[int, int]) -> Float[Tensor, " k"]:
+    each = torch.as_tensor(boxes, dtype=torch.float64)
+    return (each[:, 2] - each[:, 0]) * (each[:, 3] - each[:, 1]) / (size[0] * size[1])
 
 
 def box_to_grid(

@@ -20,7 +20,7 @@ from unlazy.metrics import centre, chance, point_in_box, ranking_auc
 from unlazy.scores import Score, patch_score
 from unlazy.tokens import SHARED, Facts, Site, Trace
 
-SMALL = 0.25  # of the viewed picture: the public evaluator keeps only smaller boxes
+SMALL = 0.25  # of the whole picture: the public evaluator keeps only smaller boxes
 Rule = Literal["overlap", "center"]
 Against = Literal["image", "cls"]
 
@@ -29,10 +29,10 @@ Against = Literal["image", "cls"]
 class BoxHits:
     """Whether the highest-scoring patch hits a box, for the pictures that have one in view.
 
-    Rows of those pictures: ``hit``, ``chance``, ``centre``, ``auc``, ``area`` (share of the view
-    inside of the first box), ``boxes`` (how many there are). Numbers, for the subsets ``all``,
-    ``single`` (one box) and ``single_small25`` (one, under 25 % of the area): ``hit``, ``chance``
-    (a random patch), ``centre`` (always the middle), ``auc``, ``pictures``.
+    Rows of those pictures: ``hit``, ``chance``, ``centre``, ``auc``, ``area`` (share of the whole
+    picture that the first box in view covers), ``boxes`` (how many there are). Numbers, for the
+    subsets ``all``, ``single`` (one box) and ``single_small25`` (one, under 25 % of the area):
+    ``hit``, ``chance`` (a random patch), ``centre`` (always the middle), ``auc``, ``pictures``.
 
     Attributes:
         score: of a patch against the vector.
@@ -73,16 +73,16 @@ class BoxHits:
             view = batch.views[place]
             assert view.boxes is not None
             assert view.kept is not None
+            assert view.shares is not None
             boxes = view.boxes[view.kept]
             hit = box_to_grid(boxes, tokens.grid, size=size, rule=self.rule).any(dim=0).numpy()
-            width, height = (boxes[0, 2:] - boxes[0, :2]).tolist()
             rows.append(
                 [
                     point_in_box(maps[place], hit),
                     chance(hit),
                     centre(hit),
                     ranking_auc(maps[place], hit),
-                    width * height / (size[0] * size[1]),
+                    view.shares[view.kept][0].item(),
                     len(view.boxes),
                 ]
             )
