@@ -40,6 +40,7 @@ def batches(
     pixels: int,
     workers: int,
     skip: Callable[[Skipped], None],
+    done: frozenset[int] = frozenset(),
 ) -> Iterator[Batch]:
     """Batches of equal picture size, in the order in which sizes fill up.
 
@@ -52,6 +53,7 @@ def batches(
         pixels: how many pixels should pass through the model at once.
         workers: as for ``measure``.
         skip: called with each picture that could not be read.
+        done: indices of pictures that are not to be read.
     """
     waiting: dict[tuple[int, ...], list[_Item]] = {}
 
@@ -59,7 +61,7 @@ def batches(
         return len(waiting[size]) * math.prod(size)
 
     ahead = 2 if view.fit == "native" else batch_size or _fitting(view.size, pixels)
-    for item in _items(dataset, view, ahead=ahead, workers=workers):
+    for item in _items(dataset, view, ahead=ahead, workers=workers, done=done):
         if isinstance(item, Skipped):
             skip(item)
             continue
@@ -106,13 +108,16 @@ class _Viewing(torch.utils.data.Dataset):
         return _Item(index, sample.name, sample.label, viewed)
 
 
-def _items(dataset: Any, view: View, *, ahead: int, workers: int) -> Iterable[_Item | Skipped]:
+def _items(
+    dataset: Any, view: View, *, ahead: int, workers: int, done: frozenset[int]
+) -> Iterable[_Item | Skipped]:
     """This rank's pictures in order; workers decode about ``ahead`` while the model works.
 
     They send bytes: tensors would travel as shared memory, with a file held open for each one
     that waits for its batch.
     """
-    viewing = _Viewing(dataset, view, distributed.shard(len(dataset)))
+    mine = [index for index in distributed.shard(len(dataset)) if index not in done]
+    viewing = _Viewing(dataset, view, mine)
     workers = min(workers, len(viewing))
     if workers == 0:
         return map(viewing.__getitem__, range(len(viewing)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +22,9 @@ from unlazy.inputs import (
     recognised,
     training_split,
 )
+
+KEPT = ".unlazy-kept"
+"""Folder in the output for what was observed so far; gone once the Records are written."""
 
 
 def bench(
@@ -90,12 +95,16 @@ def bench(
                     workers=workers,
                     seed=options.seed,
                     progress=lambda done, bar=bar, task=task: bar.update(task, advance=done),
+                    keep=output / KEPT / each.name,
                 )
             outcomes.append(outcome)
             if distributed.on_main():
                 output.mkdir(parents=True, exist_ok=True)
                 outcome.record.write(output / f"{each.name}.json")
+                shutil.rmtree(output / KEPT / each.name, ignore_errors=True)
         if distributed.on_main():
+            with suppress(OSError):  # it holds parts of benchmarks that are not done
+                (output / KEPT).rmdir()
             _tell(outcomes, output)
 
 

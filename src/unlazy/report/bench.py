@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from unlazy.backbones.base import Backbone
@@ -12,6 +13,7 @@ from unlazy.benchmarks.base import Benchmark, Inputs
 from unlazy.geometry import View
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import Measured, measure
+from unlazy.parts import Keep
 from unlazy.report.record import Record, record_of
 
 
@@ -59,6 +61,7 @@ def run_benchmark(
     workers: int = 0,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
+    keep: Path | None = None,
 ) -> Outcome:
     """Run a benchmark; under torchrun all ranks take part and get the same.
 
@@ -72,12 +75,17 @@ def run_benchmark(
         workers: decoding processes.
         seed: of the bootstrap.
         progress: called with numbers of finished pictures.
+        keep: folder of what was observed so far, to go on from after a kill; the caller removes
+            it once the Record is written.
 
     Raises:
         ValueError: the pictures lack what the benchmark needs, or none could be used.
     """
     if "training" in benchmark.needs and training is None:
         raise ValueError(f"{benchmark.name} learns from labelled training pictures; give some")
+
+    about = {"benchmark": benchmark, "version": benchmark.version, "source": source}
+    kept = None if keep is None else Keep(keep, about)
 
     def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
         return measure(
@@ -88,6 +96,7 @@ def run_benchmark(
             batch_size=batch_size,
             workers=workers,
             progress=progress,
+            keep=kept,
         )
 
     measures = benchmark.measures(Inputs(backbone, evaluated, training, look))
