@@ -13,7 +13,7 @@ import torch
 
 from unlazy import distributed
 from unlazy.backbones.base import Backbone
-from unlazy.batches import CPU_PIXELS, GPU_PIXELS, Skipped, batches
+from unlazy.batches import CPU_PIXELS, GPU_PIXELS, Skipped, batches, blank_padding
 from unlazy.geometry import View
 from unlazy.identity import Unidentified, identity
 from unlazy.ledger import Batch, Ledger, Measure, Seen
@@ -49,7 +49,7 @@ def check_view(backbone: Backbone, view: View) -> None:
         ValueError: it cannot.
     """
     facts = backbone.facts
-    if view.fit != "native":
+    if not view.varies:
         backbone.check_size(*view.size)
     elif not facts.any_size:
         raise ValueError(
@@ -174,7 +174,8 @@ def _observe(
     The trace is gone on return: two of them never take memory at once.
     """
     before = time.perf_counter()
-    trace = backbone.trace(backbone.normalise(batch.pixels), sites)
+    images = blank_padding(backbone.normalise(batch.pixels), batch.views)
+    trace = backbone.trace(images, sites)
     seconds = time.perf_counter() - before
     if not torch.isfinite(trace.image).all():
         raise ValueError(

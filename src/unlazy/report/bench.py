@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unlazy.backbones.base import Backbone
-from unlazy.benchmarks.base import Benchmark, Inputs
+from unlazy.benchmarks.base import Benchmark, Inputs, Published
 from unlazy.geometry import View
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import Measured, measure
@@ -32,11 +32,24 @@ class Outcome:
     measured: Measured
 
     def compared(self) -> list[tuple[str, Estimate]]:
-        """The model's headline, if any picture allowed it, and its baselines, as papers count."""
+        """Headline, what else the model does, and baselines, as far as pictures allowed them."""
         head = self.benchmark.headline
         found = self.record.values.get(head.measure, {})
-        rows = [(self.record.model["name"], head.key), *head.baselines]
+        rows = [(self.record.model["name"], head.key), *head.others, *head.baselines]
         return [(name, _scaled(found[key], head.scale)) for name, key in rows if key in found]
+
+    def published(self) -> list[Published]:
+        """Published figures on the same data; on other data those of the first set in the list."""
+        rows = self.benchmark.published
+        data = self.record.data["source"]
+        if rows and all(row.data not in ("", data) for row in rows):
+            data = rows[0].data
+        return [row for row in rows if row.data in ("", data)]
+
+    def files(self) -> dict[str, bytes]:
+        """What the benchmark writes beside the Record: name -> content."""
+        make = getattr(self.benchmark, "files", None)
+        return {} if make is None else make(self.measured)
 
     def counted(self) -> int:
         """How many pictures the headline rests on."""
@@ -106,6 +119,7 @@ def run_benchmark(
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
         raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
     values = {each.name: estimates(each, measured.seen[each.name], seed=seed) for each in measures}
+    notes = getattr(benchmark, "notes", None)
     record = record_of(
         backbone,
         measured,
@@ -119,6 +133,7 @@ def run_benchmark(
         parameters={"view": view, benchmark.name: benchmark},
         values=values,
         seed=seed,
+        verdict=() if notes is None else notes(backbone.facts),
         problems=getattr(evaluated, "problems", None),
     )
     return Outcome(benchmark, record, measured)
