@@ -52,6 +52,7 @@ def bench(
     from unlazy import distributed
     from unlazy.catalog import find
     from unlazy.report.bench import run_benchmark
+    from unlazy.report.bench_page import write_bench_page
     from unlazy.report.record import write_whole
     from unlazy.report.run import default_workers
     from unlazy.report.write import claim
@@ -114,7 +115,9 @@ def bench(
         if distributed.on_main():
             with suppress(OSError):  # it holds parts of benchmarks that are not done
                 (output / KEPT).rmdir()
+            page = write_bench_page(outcomes, output)
             _tell(outcomes, output)
+            print(f"page: {page}")
 
 
 def _tell(outcomes: Sequence[Any], output: Path) -> None:

@@ -75,6 +75,9 @@ class Inputs:
 class Benchmark(Protocol):
     """A frozen dataclass whose fields are its parameters.
 
+    For its page it may have a method ``sheet(inputs, measured) -> Sheet``: pictures of hits and
+    misses, chosen from the rows of ``measured`` and looked at again, or curves.
+
     Attributes:
         name: on the command line.
         version: raised whenever any number could change.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from unlazy.backbones.base import Backbone
 from unlazy.benchmarks.base import Benchmark, Inputs, Published
+from unlazy.benchmarks.sheet import Sheet
 from unlazy.geometry import View
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import Measured, measure
@@ -25,11 +27,13 @@ class Outcome:
         benchmark: that was run.
         record: numbers and circumstances.
         measured: rows of the evaluated pictures.
+        sheet: pictures and curves for the page; empty where the benchmark has none.
     """
 
     benchmark: Benchmark
     record: Record
     measured: Measured
+    sheet: Sheet
 
     def compared(self) -> list[tuple[str, Estimate]]:
         """Headline, what else the model does, and baselines, as far as pictures allowed them."""
@@ -100,17 +104,13 @@ def run_benchmark(
     about = {"benchmark": benchmark, "version": benchmark.version, "source": source}
     kept = None if keep is None else Keep(keep, about)
 
+    run = partial(measure, backbone, batch_size=batch_size)
+
     def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
-        return measure(
-            backbone,
-            dataset,
-            measures,
-            view=view,
-            batch_size=batch_size,
-            workers=workers,
-            progress=progress,
-            keep=kept,
-        )
+        return run(dataset, measures, view=view, workers=workers, progress=progress, keep=kept)
+
+    def glance(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
+        return run(dataset, measures, view=view)
 
     measures = benchmark.measures(Inputs(backbone, evaluated, training, look))
     view = benchmark.view(backbone.facts)
@@ -136,4 +136,6 @@ def run_benchmark(
         verdict=() if notes is None else notes(backbone.facts),
         problems=getattr(evaluated, "problems", None),
     )
-    return Outcome(benchmark, record, measured)
+    few = Inputs(backbone, evaluated, training, glance)
+    sheet = getattr(benchmark, "sheet", None)
+    return Outcome(benchmark, record, measured, Sheet() if sheet is None else sheet(few, measured))
