@@ -117,7 +117,11 @@ class Overlap:
     ) -> float:
         """Of the best head: over the picture's objects at once, or the mean over its classes."""
         if self.rule == "crate":
-            return float(np.mean(list(overlap_by_class(guesses, classes, void=VOID).values())))
+            return float(
+                np.mean(
+                    list(overlap_by_class(guesses, classes.astype(np.int64), void=VOID).values())
+                )
+            )
         truth = (classes > 0) & (classes != VOID)
         return float(head_overlap(guesses, truth, void=classes == VOID).max())
 
