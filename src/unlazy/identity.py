@@ -38,8 +38,8 @@ def identity(
 ) -> str:
     """SHA-256 over weights, fix, device, view, measures, data and versions, in hex digits.
 
-    Of the data: its type, names, length and, where it has one, its ``fingerprint``; the pictures
-    themselves are not read.
+    Of the data: its type, names, length, numbers and texts that it carries and, where it has one,
+    its ``fingerprint``; the pictures themselves are not read.
 
     Args:
         backbone: the model.
@@ -138,13 +138,20 @@ def _array(value: torch.Tensor | np.ndarray | np.generic) -> list[Any]:
 
 
 def _data(dataset: Any) -> list[Any]:
-    found = [type(dataset).__qualname__, len(dataset)]
+    """Type, length, plain attributes, names and fingerprint; of its parts, if it has some."""
+    plain = {key: value for key, value in getattr(dataset, "__dict__", {}).items() if _plain(value)}
+    found = [type(dataset).__qualname__, len(dataset), plain]
     if hasattr(dataset, "name_of"):
         names = (dataset.name_of(index) for index in range(len(dataset)))
         found.append(_sha(json.dumps(list(names)).encode()))
     if hasattr(dataset, "fingerprint"):
         found.append(dataset.fingerprint())
-    return found
+    inside = getattr(dataset, "parts", [dataset.dataset] if hasattr(dataset, "dataset") else [])
+    return [*found, *map(_data, inside)]
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, bool | int | float | str)
 
 
 def _sha(content: Any) -> str:

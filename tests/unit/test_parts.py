@@ -14,6 +14,7 @@ from torch import nn
 
 from unlazy import parts
 from unlazy.backbones.timm import TimmViT
+from unlazy.data.annotated import Annotated, Entry, Problems, objects_of
 from unlazy.data.sample import Sample, Unreadable
 from unlazy.fixes.baselines import NeighbourMedian, NormClipping
 from unlazy.geometry import View
@@ -34,8 +35,8 @@ class Killed(BaseException):
 class Pictures:
     """Twelve pictures of two sizes, of which the fourth cannot be read."""
 
-    def __init__(self, name="picture", dies_at=None):
-        self.name, self.dies_at, self.asked = name, dies_at, []
+    def __init__(self, name="picture", dies_at=None, boxes="these"):
+        self.name, self.dies, self.boxes, self.asked = name, [dies_at], [boxes], []
 
     def __len__(self):
         return 12
@@ -43,9 +44,12 @@ class Pictures:
     def name_of(self, index):
         return f"{self.name} {index}"
 
+    def fingerprint(self):
+        return self.boxes[0]
+
     def __getitem__(self, index):
         self.asked.append(index)
-        if index == self.dies_at:
+        if index in self.dies:
             raise Killed
         if index == 3:
             raise Unreadable("it is broken")
@@ -135,6 +139,7 @@ def test_a_pass_goes_on_from_what_is_kept_bit_by_bit(tmp_path):
         {"measures": [Norms(), Totals(2.0)]},
         {"about": {"benchmark": "another"}},
         {"pictures": Pictures("other")},
+        {"pictures": Pictures(boxes="others")},
     ],
     ids=lambda other: next(iter(other)),
 )
@@ -230,6 +235,17 @@ def test_what_cannot_be_told_apart_is_not_resumed_and_that_is_said(tmp_path):
     with pytest.warns(UserWarning, match=r"cannot be resumed: it depends on a .*Opaque"):
         run(Pictures(), tmp_path, measures=measures)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_corrected_box_makes_other_data(tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+
+    def fingerprint(right, label=0):
+        entry = Entry(tmp_path / "a.png", objects=objects_of([((1, 1, right, 9), label)]))
+        return Annotated(tmp_path, ["thing"], [entry], Problems()).fingerprint()
+
+    assert fingerprint(9) == fingerprint(9)
+    assert len({fingerprint(9), fingerprint(10), fingerprint(9, -1)}) == 3
 
 
 class Opaque:
