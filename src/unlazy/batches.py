@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from unlazy import distributed
 from unlazy.data.sample import Unreadable
@@ -40,6 +41,7 @@ def batches(
     pixels: int,
     workers: int,
     skip: Callable[[Skipped], None],
+    done: frozenset[int] = frozenset(),
 ) -> Iterator[Batch]:
     """Batches of equal picture size, in the order in which sizes fill up.
 
@@ -52,25 +54,27 @@ def batches(
         pixels: how many pixels should pass through the model at once.
         workers: as for ``measure``.
         skip: called with each picture that could not be read.
+        done: indices of pictures that are not to be read.
     """
     waiting: dict[tuple[int, ...], list[_Item]] = {}
+    held: dict[tuple[int, ...], int] = {}  # as many pixels as take the memory that waits
 
-    def held(size: tuple[int, ...]) -> int:
-        return len(waiting[size]) * math.prod(size)
-
-    ahead = 2 if view.fit == "native" else batch_size or _fitting(view.size, pixels)
-    for item in _items(dataset, view, ahead=ahead, workers=workers):
+    ahead = 2 if view.varies else batch_size or _fitting(view.size, pixels)
+    for item in _items(dataset, view, ahead=ahead, workers=workers, done=done):
         if isinstance(item, Skipped):
             skip(item)
             continue
         size = tuple(item.viewed.pixels.shape[1:])
         waiting.setdefault(size, []).append(item)
+        held[size] = held.get(size, 0) + _bytes(item.viewed) // 3
         full = batch_size or _fitting(size, pixels)
         most = PENDING_BATCHES * max(pixels, full * math.prod(size))
-        if len(waiting[size]) == full:
-            yield _batch(waiting.pop(size))
-        elif sum(map(held, waiting)) > most:
-            yield _batch(waiting.pop(max(waiting, key=held)))
+        if len(waiting[size]) < full and sum(held.values()) <= most:
+            continue
+        if len(waiting[size]) < full:
+            size = max(held, key=held.__getitem__)
+        del held[size]
+        yield _batch(waiting.pop(size))
     while waiting:
         yield _batch(waiting.pop(next(iter(waiting))))
 
@@ -106,13 +110,16 @@ class _Viewing(torch.utils.data.Dataset):
         return _Item(index, sample.name, sample.label, viewed)
 
 
-def _items(dataset: Any, view: View, *, ahead: int, workers: int) -> Iterable[_Item | Skipped]:
+def _items(
+    dataset: Any, view: View, *, ahead: int, workers: int, done: frozenset[int]
+) -> Iterable[_Item | Skipped]:
     """This rank's pictures in order; workers decode about ``ahead`` while the model works.
 
     They send bytes: tensors would travel as shared memory, with a file held open for each one
     that waits for its batch.
     """
-    viewing = _Viewing(dataset, view, distributed.shard(len(dataset)))
+    mine = [index for index in distributed.shard(len(dataset)) if index not in done]
+    viewing = _Viewing(dataset, view, mine)
     workers = min(workers, len(viewing))
     if workers == 0:
         return map(viewing.__getitem__, range(len(viewing)))
@@ -129,6 +136,24 @@ def _items(dataset: Any, view: View, *, ahead: int, workers: int) -> Iterable[_I
 def _fitting(size: tuple[int, ...], pixels: int) -> int:
     """How many pictures of a size (H, W) have about so many pixels; at least one."""
     return max(1, pixels // math.prod(size))
+
+
+def _bytes(viewed: Viewed) -> int:
+    """Of pixels and masks: those of many instances outweigh the pixels."""
+    arrays = (viewed.pixels, viewed.mask, viewed.instances, viewed.void)
+    return sum(each.numel() for each in arrays if each is not None)
+
+
+def blank_padding(images: Tensor, views: Sequence[Viewed]) -> Tensor:
+    """Normalised images (B, 3, H, W), in place, with zeros where a view is padded.
+
+    Zero is the mean colour: padding with black before normalisation would draw an edge.
+    """
+    for image, viewed in zip(images, views, strict=True):
+        if viewed.shown is not None and viewed.shown != image.shape[-2:]:
+            height, width = viewed.shown
+            image[:, height:], image[:, :, width:] = 0, 0
+    return images
 
 
 def _batch(items: list[_Item]) -> Batch:

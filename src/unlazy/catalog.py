@@ -63,6 +63,8 @@ FIXES = {
 }
 BENCHMARKS = {
     "point-in-box": "unlazy.benchmarks.point_in_box:PointInBox",
+    "discovery": "unlazy.benchmarks.discovery:Discovery",
+    "coarse-segmentation": "unlazy.benchmarks.coarse_segmentation:CoarseSegmentation",
     "knn": "unlazy.benchmarks.classification:KNN",
     "classification": "unlazy.benchmarks.classification:Classification",
     "zero-shot-classification": "unlazy.benchmarks.zero_shot:ZeroShot",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +22,9 @@ from unlazy.inputs import (
     recognised,
     training_split,
 )
+
+KEPT = ".unlazy-kept"
+"""Folder in the output for what was observed so far; gone once the Records are written."""
 
 
 def bench(
@@ -47,6 +52,8 @@ def bench(
     from unlazy import distributed
     from unlazy.catalog import find
     from unlazy.report.bench import run_benchmark
+    from unlazy.report.bench_page import write_bench_page
+    from unlazy.report.record import write_whole
     from unlazy.report.run import default_workers
     from unlazy.report.write import claim
     from unlazy.settings import override
@@ -60,7 +67,10 @@ def bench(
             f"{benchmarks[0]} needs --data FOLDER; `unlazy list data` names what it knows"
         )
     name = on or recognised(root) if root is not None else str(on)
-    evaluated = named_data(name, root)
+    opened = {
+        masks: named_data(name, root, masks=masks)
+        for masks in sorted({"masks" in each.needs for each in chosen})
+    }
     training = None
     if any("training" in each.needs for each in chosen):
         training = training_split(name, root)
@@ -76,8 +86,11 @@ def bench(
             claim(output)
         backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
         if fix is not None:
-            backbone = fixed_of(fix, backbone, evaluated, [name], options, progress)
+            backbone = fixed_of(
+                fix, backbone, next(iter(opened.values())), [name], options, progress
+            )
         for each in chosen:
+            evaluated = opened["masks" in each.needs]
             with progress(each.name) as (bar, task):
                 bar.update(task, total=len(distributed.shard(len(evaluated))))
                 outcome = run_benchmark(
@@ -90,13 +103,21 @@ def bench(
                     workers=workers,
                     seed=options.seed,
                     progress=lambda done, bar=bar, task=task: bar.update(task, advance=done),
+                    keep=output / KEPT / each.name,
                 )
             outcomes.append(outcome)
             if distributed.on_main():
                 output.mkdir(parents=True, exist_ok=True)
                 outcome.record.write(output / f"{each.name}.json")
+                for file, content in outcome.files().items():
+                    write_whole(output / file, content)
+                shutil.rmtree(output / KEPT / each.name, ignore_errors=True)
         if distributed.on_main():
+            with suppress(OSError):  # it holds parts of benchmarks that are not done
+                (output / KEPT).rmdir()
+            page = write_bench_page(outcomes, output)
             _tell(outcomes, output)
+            print(f"page: {page}")
 
 
 def _tell(outcomes: Sequence[Any], output: Path) -> None:
@@ -115,8 +136,10 @@ def _tell(outcomes: Sequence[Any], output: Path) -> None:
             interval = "" if found.low is None else f"{found.low:.1f} to {found.high:.1f}"
             cells = (name, f"{found.value:.1f}", interval, str(outcome.counted()), "measured")
             table.add_row(*cells, style="" if place else "bold")
-        for row in benchmark.published:
+        for row in outcome.published():
             note = f" ({row.note})" if row.note else ""
             table.add_row(row.model, f"{row.value:.1f}", "", "", f"{row.source}{note}")
         Console().print(table)
+        for note in outcome.record.verdict:
+            Console().print(f"Note: {note}.", highlight=False)
     print(f"Records: {output}")

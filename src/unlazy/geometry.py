@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
@@ -28,6 +29,10 @@ class Viewed:
         mask: nonzero on the object.
         instances: the pixels of each box's object.
         void: pixels that no evaluation counts.
+        shares: of the whole picture's area, how much each box covers before it is clipped.
+        shown: (H, W) that the picture fills, from the top left; beyond it there are black pixels
+            and empty masks. None: all.
+        picture: (H, W) of the picture itself, in whose pixels boxes were given. None: as shown.
     """
 
     pixels: UInt8[Tensor, "3 H W"]
@@ -36,11 +41,14 @@ class Viewed:
     mask: UInt8[Tensor, "H W"] | None = None
     instances: Bool[Tensor, "k H W"] | None = None
     void: Bool[Tensor, "H W"] | None = None
+    shares: Float[Tensor, " k"] | None = None
+    shown: tuple[int, int] | None = None
+    picture: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class Window:
-    """The region of the picture, xyxy in its pixels, that fills a view of ``size`` (H, W)."""
+    """The region of the picture, xyxy in its pixels, that fills ``size`` (H, W) of a view."""
 
     region: tuple[float, float, float, float]
     size: tuple[int, int]
@@ -56,45 +64,54 @@ class View:
     - ``squash``: scale to exactly ``size``.
     - ``native``: keep aspect and resolution up to rounding each side to the nearest multiple;
       ``size`` is not used. A multiple that ``longest`` forbids is rounded down.
+    - ``pad``: keep aspect and resolution, and pad right and bottom up to the nearest multiple;
+      ``size`` is not used. The model sees zeros there (after normalisation, see ``blank_padding``).
 
     Scaling is antialiased and reads only what is shown, so that very wide pictures cost no memory;
     the result is that of scaling first and cropping then. Masks take the nearest pixel.
 
     Attributes:
         size: (H, W) of the view.
-        fit: one of the three above.
+        fit: one of the four above.
         interpolation: filter for pixels.
         multiple: (H, W) that each side must be a multiple of; the patch size of the model.
-        resize: ``crop`` only, the short side before the crop; by default ``min(size)``.
-        longest: ``native`` only, the most pixels that a side may have.
+        resize: ``crop``: the short side before the crop; by default ``min(size)``. ``pad``: the
+            short side before padding; by default the picture's own.
+        longest: ``native`` and ``pad``: the most pixels that a side may have, before padding.
     """
 
     size: tuple[int, int]
-    fit: Literal["crop", "squash", "native"] = "crop"
+    fit: Literal["crop", "squash", "native", "pad"] = "crop"
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     multiple: tuple[int, int] = (1, 1)
     resize: int | None = None
     longest: int | None = None
 
     def __post_init__(self) -> None:
-        if self.fit not in ("crop", "squash", "native"):
-            raise ValueError(f"fit={self.fit!r}; use crop, squash or native")
+        if self.fit not in ("crop", "squash", "native", "pad"):
+            raise ValueError(f"fit={self.fit!r}; use crop, squash, native or pad")
         if self.interpolation not in FILTERS:
             raise ValueError(f"interpolation={self.interpolation!r}; use bicubic or bilinear")
         if min(*self.size, *self.multiple) < 1:
             raise ValueError(f"size {self.size} and multiple {self.multiple} must be positive")
-        if self.fit != "native" and any(
-            s % m for s, m in zip(self.size, self.multiple, strict=True)
-        ):
+        if not self.varies and any(s % m for s, m in zip(self.size, self.multiple, strict=True)):
             raise ValueError(f"size {self.size} is no multiple of {self.multiple}; change either")
-        if self.resize is not None and (self.fit != "crop" or self.resize < min(self.size)):
+        least = {"crop": min(self.size), "pad": 1}.get(self.fit)
+        if self.resize is not None and (least is None or self.resize < least):
             given = f"resize={self.resize} with fit={self.fit!r} and size {self.size}"
-            raise ValueError(f"{given}; resize is for crop, and at least {min(self.size)}")
-        if self.longest is not None and (self.fit != "native" or self.longest < max(self.multiple)):
+            raise ValueError(
+                f"{given}; resize is for crop, at least {min(self.size)} there, and for pad"
+            )
+        if self.longest is not None and (not self.varies or self.longest < max(self.multiple)):
             raise ValueError(
                 f"longest={self.longest} with fit={self.fit!r} and multiple {self.multiple}; "
-                f"longest is for native, and at least {max(self.multiple)}"
+                f"longest is for native and pad, and at least {max(self.multiple)}"
             )
+
+    @property
+    def varies(self) -> bool:
+        """Whether pictures of different sizes come out in different sizes."""
+        return self.fit in ("native", "pad")
 
     def window(self, size: tuple[int, int]) -> Window:
         """The region of a picture of ``size`` (H, W) that is shown, and the view's size.
@@ -108,6 +125,8 @@ class View:
         whole = (0.0, 0.0, float(width), float(height))
         if self.fit == "squash":
             return Window(whole, self.size)
+        if self.fit == "pad":
+            return Window(whole, self._scaled(height, width))
         scale = min(1.0, self.longest / max(size)) if self.longest else 1.0
         most = self.longest or max(size) + max(self.multiple)
         rows, columns = (
@@ -115,6 +134,12 @@ class View:
             for side, multiple in zip(size, self.multiple, strict=True)
         )
         return Window(whole, (rows, columns))
+
+    def _scaled(self, height: int, width: int) -> tuple[int, int]:
+        scale = self.resize / min(height, width) if self.resize else 1.0
+        if self.longest:
+            scale = min(scale, self.longest / max(height, width))
+        return max(1, round(height * scale)), max(1, round(width * scale))
 
     def _centre(self, height: int, width: int) -> Window:
         """Whole-pixel offsets in the scaled picture, as torchvision has them."""
@@ -141,22 +166,31 @@ class View:
         """See a picture, with boxes and masks in its pixels."""
         if image.mode != "RGB":
             raise ValueError(f"a picture of mode {image.mode}; use read_image, or convert('RGB')")
-        window = self.window((image.height, image.width))
+        size = image.height, image.width
+        window = self.window(size)
         pixels = np.array(_show(image, window, FILTERS[self.interpolation]))  # (H, W, 3)
         moved, kept = (None, None) if boxes is None else _move(boxes, window)
         masks = [
-            None
-            if each is None
-            else _show_mask(np.asarray(each), window, (image.height, image.width))
+            None if each is None else self._pad(_show_mask(np.asarray(each), window, size))
             for each in (mask, instances, void)
         ]
         return Viewed(
-            torch.from_numpy(pixels).permute(2, 0, 1).contiguous(),
+            self._pad(torch.from_numpy(pixels).permute(2, 0, 1)).contiguous(),
             moved,
             kept,
             masks[0],
             *(None if each is None else each.bool() for each in masks[1:]),
+            shares=None if boxes is None else _shares(boxes, size),
+            shown=window.size,
+            picture=size,
         )
+
+    def _pad(self, shown: UInt8[Tensor, "*k h w"]) -> UInt8[Tensor, "*k H W"]:
+        """With zeros on the right and below, for ``pad``."""
+        if self.fit != "pad":
+            return shown
+        (height, width), (rows, columns) = shown.shape[-2:], self.multiple
+        return F.pad(shown, (0, -width % columns, 0, -height % rows))
 
 
 def _show_mask(mask: np.ndarray, window: Window, size: tuple[int, int]) -> UInt8[Tensor, "*k H W"]:
@@ -188,6 +222,11 @@ def _move(
     y = ((old[:, 1::2] - top) * (height / (bottom - top))).clamp(0, height)
     moved = torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], dim=1).float()
     return moved, (moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])
+
+
+def _shares(boxes: np.ndarray | Float[Tensor, "k 4"], size: tuple[int, int]) -> Float[Tensor, " k"]:
+    each = torch.as_tensor(boxes, dtype=torch.float64)
+    return (each[:, 2] - each[:, 0]) * (each[:, 3] - each[:, 1]) / (size[0] * size[1])
 
 
 def box_to_grid(

@@ -138,8 +138,10 @@ def dataset_of(images: list[str], root: Path | None) -> Any:
     return parts[0] if len(parts) == 1 else Joined(parts)
 
 
-def named_data(name: str, root: Path | None) -> Any:
+def named_data(name: str, root: Path | None, *, masks: bool = False) -> Any:
     """A data set by NAME, NAME:SPLIT below ``root``, or NAME:WHICH where it is not below one.
+
+    With ``masks`` it is opened with them where it has some.
 
     Raises:
         Mistake: the root is missing, or what stands after the name does not belong there.
@@ -157,7 +159,10 @@ def named_data(name: str, root: Path | None) -> Any:
             )
         if rest and "split" not in parameters:
             raise Mistake(f"data:{kind} has no splits; leave out :{rest}")
-        return make(root, split=rest) if rest else make(root)
+        given: dict[str, Any] = {"split": rest} if rest else {}
+        if masks and "masks" in parameters:
+            given["masks"] = True
+        return make(root, **given)
     needed = [each for each in parameters.values() if each.default is each.empty]
     if needed and not rest:
         raise Mistake(f"write data:{kind}:{needed[0].name.upper()}, it does not go without")

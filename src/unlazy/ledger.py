@@ -178,21 +178,27 @@ class Ledger:
             arrays = rows.detach().cpu().numpy()
             kept.setdefault(key, {}).update(zip(owners, map(np.asarray, arrays), strict=True))
 
+    def join(self, other: Ledger) -> None:
+        """Take in what another ledger holds, of other pictures."""
+        for measure, keys in other.kept.items():
+            for key, rows in keys.items():
+                self.kept.setdefault(measure, {}).setdefault(key, {}).update(rows)
+        for measure, found in other.sums.items():
+            sums = self.sums.setdefault(measure, {})
+            for key, value in found.items():
+                sums[key] = np.asarray(sums[key] + value if key in sums else value)
+        self.indices.extend(other.indices)
+
     def gather(self, measures: Sequence[Measure]) -> dict[str, Seen]:
         """Join all ranks; every rank gets the same."""
-        everyone = distributed.gather((self.kept, self.sums, self.indices))
-        order = tuple(sorted(index for _, _, indices in everyone for index in indices))
-        seen = {}
-        for measure in measures:
-            kept: dict[str, dict[int, np.ndarray]] = {}
-            sums: dict[str, np.ndarray] = {}
-            for their_kept, their_sums, _ in everyone:
-                for key, rows in their_kept.get(measure.name, {}).items():
-                    kept.setdefault(key, {}).update(rows)
-                for key, value in their_sums.get(measure.name, {}).items():
-                    sums[key] = np.asarray(sums[key] + value if key in sums else value)
-            seen[measure.name] = Seen(kept, sums, order)
-        return seen
+        whole = Ledger()
+        for kept, sums, indices in distributed.gather((self.kept, self.sums, self.indices)):
+            whole.join(Ledger(kept, sums, indices))
+        order = tuple(sorted(whole.indices))
+        return {
+            each.name: Seen(whole.kept.get(each.name, {}), whole.sums.get(each.name, {}), order)
+            for each in measures
+        }
 
 
 @dataclass(frozen=True)

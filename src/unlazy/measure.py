@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +13,11 @@ import torch
 
 from unlazy import distributed
 from unlazy.backbones.base import Backbone
-from unlazy.batches import CPU_PIXELS, GPU_PIXELS, Skipped, batches
+from unlazy.batches import CPU_PIXELS, GPU_PIXELS, Skipped, batches, blank_padding
 from unlazy.geometry import View
+from unlazy.identity import Unidentified, identity
 from unlazy.ledger import Batch, Ledger, Measure, Seen
+from unlazy.parts import Files, Keep, Part
 from unlazy.tokens import Site
 
 
@@ -25,7 +29,7 @@ class Measured:
         seen: measure name -> what it observed.
         names: index -> name of each picture that was used.
         skipped: pictures that were not.
-        seconds: wall time of the pass.
+        seconds: wall time of the pass, over all runs that it took; mean over ranks.
         forward_seconds: time inside the model with its hooks, summed over ranks.
         boxes: how many boxes were given, and how many a view cropped away.
     """
@@ -45,7 +49,7 @@ def check_view(backbone: Backbone, view: View) -> None:
         ValueError: it cannot.
     """
     facts = backbone.facts
-    if view.fit != "native":
+    if not view.varies:
         backbone.check_size(*view.size)
     elif not facts.any_size:
         raise ValueError(
@@ -64,6 +68,7 @@ def measure(
     batch_size: int | None = None,
     workers: int = 0,
     progress: Callable[[int], None] | None = None,
+    keep: Keep | None = None,
 ) -> Measured:
     """Pass a data set through a model once and let every measure observe the same traces.
 
@@ -77,17 +82,23 @@ def measure(
         batch_size: images a forward pass; None chooses by image size and device.
         workers: processes that decode; 0 decodes in this one.
         progress: called with the number of pictures that this rank finished or skipped.
+        keep: where to keep what was observed, and to go on from what the same pass left there.
 
     Raises:
         ValueError: the model cannot take the view, or a measure needs what the model has not.
+        OSError: there is no room to keep what was observed.
     """
     check_view(backbone, view)
     sites = frozenset().union(*(each.reads for each in measures))
-    ledger, skipped, names = Ledger(), [], {}
-    boxes, cropped, forward, started = 0, 0, 0.0, time.perf_counter()
+    files = None if keep is None else _files(keep, backbone, dataset, measures, view=view)
+    whole = files.read() if files is not None and distributed.on_main() else Part()
+    done = frozenset().union(*distributed.gather(whole.indices))
+    part, started, before = Part(), time.perf_counter(), whole.seconds
+    if progress is not None and done:
+        progress(len(done.intersection(distributed.shard(len(dataset)))))
 
     def skip(item: Skipped) -> None:
-        skipped.append(item)
+        part.skipped.append(item)
         if progress is not None:
             progress(1)
 
@@ -99,23 +110,54 @@ def measure(
         pixels=CPU_PIXELS if on_cpu else GPU_PIXELS,
         workers=workers,
         skip=skip,
+        done=done,
     ):
-        forward += _observe(backbone, batch, sites, measures=measures, ledger=ledger)
-        names.update(zip(batch.indices, batch.names, strict=True))
+        part.forward += _observe(backbone, batch, sites, measures=measures, ledger=part.ledger)
+        part.names.update(zip(batch.indices, batch.names, strict=True))
         for kept in (viewed.kept for viewed in batch.views if viewed.kept is not None):
-            boxes, cropped = boxes + len(kept), cropped + int((~kept).sum())
+            part.boxes, part.cropped = part.boxes + len(kept), part.cropped + int((~kept).sum())
         if progress is not None:
             progress(len(batch.indices))
-    everyone = distributed.gather((skipped, names, boxes, cropped, forward))
-    all_names = {index: name for _, theirs, *_ in everyone for index, name in theirs.items()}
-    all_skipped = [item for theirs, *_ in everyone for item in theirs]
+        if files is not None and files.due():
+            part.seconds = time.perf_counter() - started - (whole.seconds - before)
+            files.write(part)
+            whole.join(part)
+            part = Part()
+    part.seconds = time.perf_counter() - started - (whole.seconds - before)
+    if files is not None:
+        files.write(part)
+    whole.join(part)
+    return _measured(whole, measures)
+
+
+def _files(
+    keep: Keep, backbone: Backbone, dataset: Any, measures: Sequence[Measure], *, view: View
+) -> Files | None:
+    """The files of this pass; None, with a warning, where it cannot be told from others."""
+    name = ""
+    if distributed.on_main():
+        try:
+            name = identity(backbone, dataset, measures, view=view, about=keep.about)
+        except Unidentified as problem:
+            warnings.warn(f"a run of this cannot be resumed: it depends on {problem}", stacklevel=3)
+    name = distributed.gather(name)[0]
+    return Files(keep.folder / name[:16]) if name else None
+
+
+def _measured(whole: Part, measures: Sequence[Measure]) -> Measured:
+    """The parts of all ranks together; every rank gets the same."""
+    seen = whole.ledger.gather(measures)
+    everyone = distributed.gather(dataclasses.replace(whole, ledger=Ledger()))
+    total = Part()
+    for each in everyone:
+        total.join(each)
     return Measured(
-        seen=ledger.gather(measures),
-        names=dict(sorted(all_names.items())),
-        skipped=tuple(sorted(all_skipped, key=lambda item: item.index)),
-        seconds=time.perf_counter() - started,
-        forward_seconds=sum(row[4] for row in everyone),
-        boxes=(sum(row[2] for row in everyone), sum(row[3] for row in everyone)),
+        seen=seen,
+        names=dict(sorted(total.names.items())),
+        skipped=tuple(sorted(total.skipped, key=lambda item: item.index)),
+        seconds=total.seconds / distributed.world(),
+        forward_seconds=total.forward,
+        boxes=(total.boxes, total.cropped),
     )
 
 
@@ -132,7 +174,8 @@ def _observe(
     The trace is gone on return: two of them never take memory at once.
     """
     before = time.perf_counter()
-    trace = backbone.trace(backbone.normalise(batch.pixels), sites)
+    images = blank_padding(backbone.normalise(batch.pixels), batch.views)
+    trace = backbone.trace(images, sites)
     seconds = time.perf_counter() - before
     if not torch.isfinite(trace.image).all():
         raise ValueError(

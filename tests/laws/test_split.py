@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlazy import distributed
+from unlazy.benchmarks.coarse_segmentation import Overlap
+from unlazy.benchmarks.discovery_methods import Methods
+from unlazy.benchmarks.found_objects import FoundObjects
 from unlazy.geometry import Viewed
 from unlazy.ledger import Batch, Ledger
 from unlazy.measures.attention import Attention
@@ -31,6 +34,9 @@ MEASURES = [
     BlockNorms(DEPTH, SHOWN),
     Votes(keep=2),
     PCA(SHOWN),
+    FoundObjects(Methods()),
+    Overlap("attention", "mass60"),
+    Overlap("patch-score", "crate", name="crate"),
 ]
 
 
@@ -57,7 +63,11 @@ def view(index: int) -> Viewed:
     pixels = torch.zeros(3, 30, 40, dtype=torch.uint8)
     if index % 3 == 2:
         return Viewed(pixels)
-    return Viewed(pixels, BOXES[[index % 3]], torch.tensor([True]))
+    left, top, right, bottom = BOXES[index % 3].int().tolist()
+    mask = torch.zeros(30, 40, dtype=torch.uint8)
+    mask[top:bottom, left:right] = 1 + index
+    shown = (30 - index, 40)  # the rest is padding; from 21 rows on no patch is
+    return Viewed(pixels, BOXES[[index % 3]], torch.tensor([True]), mask, shown=shown)
 
 
 def part(indices: list[int]) -> tuple[Trace, Batch]:

@@ -177,8 +177,10 @@ def test_a_very_wide_picture_is_fast_and_small():
         ({"size": (32, 32), "resize": 16}, "at least 32"),
         ({"size": (32, 32), "fit": "squash", "resize": 64}, "resize is for crop"),
         ({"size": (32, 32), "longest": 64}, "longest is for native"),
+        ({"size": (32, 32), "fit": "pad", "resize": 0}, "resize is for"),
+        ({"size": (1, 1), "fit": "pad", "multiple": (14, 14), "longest": 13}, "at least 14"),
         ({"size": (1, 1), "fit": "native", "multiple": (14, 14), "longest": 13}, "at least 14"),
-        ({"size": (32, 32), "fit": "pad"}, "crop.*squash.*native"),
+        ({"size": (32, 32), "fit": "stretch"}, "crop.*squash.*native.*pad"),
         ({"size": (32, 32), "interpolation": "nearest"}, "bicubic.*bilinear"),
     ],
 )

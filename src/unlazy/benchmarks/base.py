@@ -25,12 +25,14 @@ class Published:
         value: what it reports.
         source: paper and table.
         note: what to know before comparing.
+        data: that it was measured on, as on the command line; "" where the benchmark has but one.
     """
 
     model: str
     value: float
     source: str
     note: str = ""
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Headline:
     Attributes:
         measure, key: where it is among the values.
         count: key, of the same measure, of how many pictures it rests on; "" for all.
+        others: in words -> key, of the same measure, of what else the model does.
         baselines: in words -> key, of the same measure, of what needs no model.
         scale: factor to the unit of published figures.
     """
@@ -47,6 +50,7 @@ class Headline:
     measure: str
     key: str
     count: str = ""
+    others: tuple[tuple[str, str], ...] = ()
     baselines: tuple[tuple[str, str], ...] = ()
     scale: float = 100.0
 
@@ -70,6 +74,9 @@ class Inputs:
 
 class Benchmark(Protocol):
     """A frozen dataclass whose fields are its parameters.
+
+    For its page it may have a method ``sheet(inputs, measured) -> Sheet``: pictures of hits and
+    misses, chosen from the rows of ``measured`` and looked at again, or curves.
 
     Attributes:
         name: on the command line.

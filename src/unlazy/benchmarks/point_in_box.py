@@ -11,28 +11,70 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.classification import usual_view
+from unlazy.benchmarks.sheet import Box, Group, Panel, Sheet
+from unlazy.data.spread import Chosen, Spread
 from unlazy.geometry import View, box_to_grid
 from unlazy.ledger import Batch, Measure, Observation, Seen, Some
+from unlazy.measure import Measured
 from unlazy.metrics import centre, chance, point_in_box, ranking_auc
 from unlazy.scores import Score, patch_score
 from unlazy.tokens import SHARED, Facts, Site, Trace
 
-SMALL = 0.25  # of the viewed picture: the public evaluator keeps only smaller boxes
+SMALL = 0.25  # of the whole picture: the public evaluator keeps only smaller boxes
+SHOWN = 12  # pictures a group on the page
 Rule = Literal["overlap", "center"]
 Against = Literal["image", "cls"]
+
+
+def score_maps(trace: Trace, *, score: Score, against: Against) -> Float[np.ndarray, "B H W"]:
+    """The score of every patch against the vector that stands for its picture.
+
+    Raises:
+        ValueError: scored against CLS, which the model has not.
+    """
+    tokens = trace[SHARED]
+    vector = trace.image if against == "image" else tokens.cls
+    if vector is None:
+        raise ValueError("this model has no CLS token to score against; use against=image")
+    flat = patch_score(tokens.patches.float(), vector.float(), score=score)
+    return flat.unflatten(1, tokens.grid).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class ScoreMaps:
+    """Row ``map`` (H, W): the scores themselves, of the few pictures that a page shows."""
+
+    score: Score
+    against: Against
+    name: str = "score_maps"
+    resamples: ClassVar[int] = 0
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        """As ``BoxHits``."""
+        return frozenset({SHARED})
+
+    def observe(self, trace: Trace, batch: Batch) -> Observation:
+        """One row a picture."""
+        return {"map": torch.from_numpy(score_maps(trace, score=self.score, against=self.against))}
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        """Nothing."""
+        return {}
 
 
 @dataclass(frozen=True)
 class BoxHits:
     """Whether the highest-scoring patch hits a box, for the pictures that have one in view.
 
-    Rows of those pictures: ``hit``, ``chance``, ``centre``, ``auc``, ``area`` (share of the view
-    inside of the first box), ``boxes`` (how many there are). Numbers, for the subsets ``all``,
-    ``single`` (one box) and ``single_small25`` (one, under 25 % of the area): ``hit``, ``chance``
-    (a random patch), ``centre`` (always the middle), ``auc``, ``pictures``.
+    Rows of those pictures: ``hit``, ``chance``, ``centre``, ``auc``, ``area`` (share of the whole
+    picture that the first box in view covers), ``boxes`` (how many there are). Numbers, for the
+    subsets ``all``, ``single`` (one box) and ``single_small25`` (one, under 25 % of the area):
+    ``hit``, ``chance`` (a random patch), ``centre`` (always the middle), ``auc``, ``pictures``.
 
     Attributes:
         score: of a patch against the vector.
@@ -60,12 +102,7 @@ class BoxHits:
         Raises:
             ValueError: scored against CLS, which the model has not.
         """
-        tokens = trace[SHARED]
-        vector = trace.image if self.against == "image" else tokens.cls
-        if vector is None:
-            raise ValueError("this model has no CLS token to score against; use against=image")
-        flat = patch_score(tokens.patches.float(), vector.float(), score=self.score)
-        maps = flat.unflatten(1, tokens.grid).cpu().numpy()
+        maps = score_maps(trace, score=self.score, against=self.against)
         size = (batch.pixels.shape[-2], batch.pixels.shape[-1])
         rows: list[list[float]] = []
         which = [bool(view.kept is not None and view.kept.any()) for view in batch.views]
@@ -73,16 +110,16 @@ class BoxHits:
             view = batch.views[place]
             assert view.boxes is not None
             assert view.kept is not None
+            assert view.shares is not None
             boxes = view.boxes[view.kept]
-            hit = box_to_grid(boxes, tokens.grid, size=size, rule=self.rule).any(dim=0).numpy()
-            width, height = (boxes[0, 2:] - boxes[0, :2]).tolist()
+            hit = box_to_grid(boxes, maps.shape[1:], size=size, rule=self.rule).any(dim=0).numpy()
             rows.append(
                 [
                     point_in_box(maps[place], hit),
                     chance(hit),
                     centre(hit),
                     ranking_auc(maps[place], hit),
-                    width * height / (size[0] * size[1]),
+                    view.shares[view.kept][0].item(),
                     len(view.boxes),
                 ]
             )
@@ -160,3 +197,46 @@ class PointInBox:
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
         """One pass."""
         return [BoxHits(self.score, self.against, self.rule)]
+
+    def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:
+        """Misses and hits of the pictures with a single box, evenly spread over the data."""
+        seen, view = measured.seen["point_in_box"], self.view(inputs.backbone.facts)
+        if "hit" not in seen:
+            return Sheet()
+        boxes, hits = seen.kept["boxes"], seen.kept["hit"]
+        single = [index for index in seen.order if index in hits and boxes[index] == 1]
+        groups = []
+        for title, hit in (("Misses", 0), ("Hits", 1)):
+            members = [index for index in single if hits[index] == hit]
+            part = Spread(members, SHOWN)
+            chosen = [part[place] for place in range(len(part))]
+            panels = _panels(inputs, chosen, view, ScoreMaps(self.score, self.against))
+            some = f"{len(chosen)} of {len(members)}, evenly spread over the data."
+            meaning = some if len(chosen) < len(members) else f"All {len(members)}."
+            groups.append(Group(title, meaning, panels))
+        return Sheet(
+            tuple(groups),
+            map_title="Patch score",
+            map_meaning=f"Likeness of each patch to the whole picture ({self.score}); the square"
+            " is the highest patch.",
+        )
+
+
+def _panels(
+    inputs: Inputs, chosen: Sequence[int], view: View, maps: ScoreMaps
+) -> tuple[Panel, ...]:
+    """The pictures as the model sees them, with their boxes and maps: a small second pass."""
+    if not chosen:
+        return ()
+    part = Chosen(inputs.evaluated, chosen)
+    scores = inputs.look(part, [maps], view).seen[maps.name].kept["map"]
+    panels = []
+    for place in range(len(part)):
+        sample, score = part[place], scores[place]
+        viewed = view(sample.image, sample.boxes)
+        assert viewed.boxes is not None
+        row, column = divmod(int(score.argmax()), score.shape[1])
+        boxes = tuple(Box("object", tuple(corners)) for corners in viewed.boxes.tolist())
+        caption = f"highest score {score.max():.2f}"
+        panels.append(Panel(sample.name, viewed.pixels, caption, boxes, score, (row, column)))
+    return tuple(panels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,6 +148,15 @@ class Annotated:
     def name_of(self, index: int) -> str:
         """The name of a picture, readable or not."""
         return self._name(self.entries[index].path)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names, labels and boxes, in hex digits; pictures and masks are not read."""
+        digest = hashlib.sha256()
+        for entry in self.entries:
+            digest.update(f"{self._name(entry.path)!a} {entry.label}\n".encode())
+            if entry.objects is not None:
+                digest.update(entry.objects.boxes.tobytes() + entry.objects.labels.tobytes())
+        return digest.hexdigest()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -1,7 +1,8 @@
-"""A part of a data set, evenly spread over it."""
+"""Parts of a data set: evenly spread over it, or chosen."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,3 +33,26 @@ class Spread:
 
     def _index(self, place: int) -> int:
         return place * len(self.dataset) // len(self)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The pictures of a data set at ``indices``, in that order.
+
+    >>> part = Chosen("abcd", [3, 1])
+    >>> [part[place] for place in range(len(part))]
+    ['d', 'b']
+    """
+
+    dataset: Any
+    indices: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, place: int) -> Any:
+        return self.dataset[self.indices[place]]
+
+    def name_of(self, place: int) -> str:
+        """The name of a picture, readable or not."""
+        return self.dataset.name_of(self.indices[place])

@@ -61,6 +61,7 @@ class Fixed(PlainViT):
     Attributes:
         fix: the name of the fix.
         original: reads the model's calls, with the tokens that the fix added counted as registers.
+        install: puts the hooks of the fix on the model.
     """
 
     def __init__(self, backbone: PlainViT, fix: str, install: Install, *, added: int = 0) -> None:
@@ -74,13 +75,13 @@ class Fixed(PlainViT):
         self.texts = backbone.texts
         self.original = copy.copy(backbone)  # shares every module
         self.original.facts = facts
-        self._install = install
+        self.install = install
 
     def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:
         """The model's own forward pass under the hooks of the fix."""
         grid = self.grid((images.shape[-2], images.shape[-1]))
         with ExitStack() as hooks:
-            for handle in self._install(self.original, grid):
+            for handle in self.install(self.original, grid):
                 hooks.callback(handle.remove)
             return self.original.encode(images)
 

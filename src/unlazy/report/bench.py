@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from unlazy.backbones.base import Backbone
-from unlazy.benchmarks.base import Benchmark, Inputs
+from unlazy.benchmarks.base import Benchmark, Inputs, Published
+from unlazy.benchmarks.sheet import Sheet
 from unlazy.geometry import View
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import Measured, measure
+from unlazy.parts import Keep
 from unlazy.report.record import Record, record_of
 
 
@@ -23,18 +27,33 @@ class Outcome:
         benchmark: that was run.
         record: numbers and circumstances.
         measured: rows of the evaluated pictures.
+        sheet: pictures and curves for the page; empty where the benchmark has none.
     """
 
     benchmark: Benchmark
     record: Record
     measured: Measured
+    sheet: Sheet
 
     def compared(self) -> list[tuple[str, Estimate]]:
-        """The model's headline, if any picture allowed it, and its baselines, as papers count."""
+        """Headline, what else the model does, and baselines, as far as pictures allowed them."""
         head = self.benchmark.headline
         found = self.record.values.get(head.measure, {})
-        rows = [(self.record.model["name"], head.key), *head.baselines]
+        rows = [(self.record.model["name"], head.key), *head.others, *head.baselines]
         return [(name, _scaled(found[key], head.scale)) for name, key in rows if key in found]
+
+    def published(self) -> list[Published]:
+        """Published figures on the same data; on other data those of the first set in the list."""
+        rows = self.benchmark.published
+        data = self.record.data["source"]
+        if rows and all(row.data not in ("", data) for row in rows):
+            data = rows[0].data
+        return [row for row in rows if row.data in ("", data)]
+
+    def files(self) -> dict[str, bytes]:
+        """What the benchmark writes beside the Record: name -> content."""
+        make = getattr(self.benchmark, "files", None)
+        return {} if make is None else make(self.measured)
 
     def counted(self) -> int:
         """How many pictures the headline rests on."""
@@ -59,6 +78,7 @@ def run_benchmark(
     workers: int = 0,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
+    keep: Path | None = None,
 ) -> Outcome:
     """Run a benchmark; under torchrun all ranks take part and get the same.
 
@@ -72,6 +92,8 @@ def run_benchmark(
         workers: decoding processes.
         seed: of the bootstrap.
         progress: called with numbers of finished pictures.
+        keep: folder of what was observed so far, to go on from after a kill; the caller removes
+            it once the Record is written.
 
     Raises:
         ValueError: the pictures lack what the benchmark needs, or none could be used.
@@ -79,16 +101,16 @@ def run_benchmark(
     if "training" in benchmark.needs and training is None:
         raise ValueError(f"{benchmark.name} learns from labelled training pictures; give some")
 
+    about = {"benchmark": benchmark, "version": benchmark.version, "source": source}
+    kept = None if keep is None else Keep(keep, about)
+
+    run = partial(measure, backbone, batch_size=batch_size)
+
     def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
-        return measure(
-            backbone,
-            dataset,
-            measures,
-            view=view,
-            batch_size=batch_size,
-            workers=workers,
-            progress=progress,
-        )
+        return run(dataset, measures, view=view, workers=workers, progress=progress, keep=kept)
+
+    def glance(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
+        return run(dataset, measures, view=view)
 
     measures = benchmark.measures(Inputs(backbone, evaluated, training, look))
     view = benchmark.view(backbone.facts)
@@ -97,6 +119,7 @@ def run_benchmark(
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
         raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
     values = {each.name: estimates(each, measured.seen[each.name], seed=seed) for each in measures}
+    notes = getattr(benchmark, "notes", None)
     record = record_of(
         backbone,
         measured,
@@ -110,6 +133,9 @@ def run_benchmark(
         parameters={"view": view, benchmark.name: benchmark},
         values=values,
         seed=seed,
+        verdict=() if notes is None else notes(backbone.facts),
         problems=getattr(evaluated, "problems", None),
     )
-    return Outcome(benchmark, record, measured)
+    few = Inputs(backbone, evaluated, training, glance)
+    sheet = getattr(benchmark, "sheet", None)
+    return Outcome(benchmark, record, measured, Sheet() if sheet is None else sheet(few, measured))

@@ -16,6 +16,8 @@ TITLES = {
     "blocks": "Norms block by block",
     "votes": "LazyStrike votes",
     "pca": "Principal components",
+    "point_in_box": "Point-in-Box",
+    "knn": "Nearest neighbours",
 }
 
 _NORMS = {
@@ -116,7 +118,25 @@ _PCA = {
     "variance_first": "share of the variance in the first component (shown pictures only)",
     "variance_first_three": "share of the variance in the first three",
 }
+_SUBSETS = {
+    "all": "pictures with a box in view",
+    "single": "pictures with one box",
+    "single_small25": "pictures with one box, under a quarter of their area",
+}
+_BOX_HITS = {
+    "pictures": "how many {subset}",
+    "hit": "share of the {subset} whose highest-scoring patch lies on a box",
+    "chance": "the same for a random patch: the baseline to beat",
+    "centre": "the same for always pointing at the centre: the baseline to beat",
+    "auc": "chance that a patch on the box scores above one beside it; 0.5 is none",
+}
 _MEANINGS = {
+    "point_in_box": {
+        f"{subset}/{key}": text.format(subset=words)
+        for subset, words in _SUBSETS.items()
+        for key, text in _BOX_HITS.items()
+    },
+    "knn": {"top1": "share of the pictures whose class the nearest training pictures vote for"},
     "norms": _NORMS,
     "norm_shape": _SHAPE,
     "attention": _ATTENTION,

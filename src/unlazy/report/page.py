@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,15 @@ def write_page(several: Sequence[Findings], out: Path) -> Path:
 
 def render(several: Sequence[Findings]) -> str:
     """The page as text."""
-    import jinja2
-
     if not several or not several[0].shown:
         raise ValueError("a page needs at least one model with at least one shown picture")
+    return fill("page.html.j2", _content(several))
+
+
+def fill(template: str, content: Mapping[str, Any]) -> str:
+    """A template of this folder with style and script inside, so that it stands alone."""
+    import jinja2
+
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -51,11 +56,11 @@ def render(several: Sequence[Findings]) -> str:
         lstrip_blocks=True,
     )
     script = (HERE / "page.js").read_text()
-    return pages.get_template("page.html.j2").render(
+    return pages.get_template(template).render(
         style=(HERE / "page.css").read_text(),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        **_content(several),
+        **content,
     )
 
 
@@ -95,6 +100,8 @@ def _content(several: Sequence[Findings]) -> dict[str, Any]:
     high_layers = figures.layers(high, (NORM, ATTENTION))
     return {
         "title": " and ".join(each.label for each in several),
+        "kind": "comparison" if compare else "report",
+        "first": "verdict",
         "compare": compare,
         "models": [_model(each) for each in several],
         "legends_of_maps": panels.legends(layers),

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from unlazy.benchmarks.sheet import Curve
+
 SIZE = (4.3, 2.75)  # inches; small, so that text stays readable where the page is narrow
 VARIABLES = {
     "#010203": "var(--ink)",
@@ -109,6 +111,19 @@ def similarity_densities(
             axes.stairs(share, edges, color=colour, linewidth=1.4, label=label)
     axes.set_xlabel("mean cosine to the four neighbours")
     axes.set_ylabel("density")
+    _legend(axes)
+    return _svg(figure, name)
+
+
+def lines(curve: Curve, *, name: str) -> str:
+    """Any curve: up to five lines with their labels above."""
+    figure, axes = _canvas()
+    styles = zip((ACCENT, ALARM, MUTED, INK, ACCENT), ("-", "-", "-", "--", ":"), strict=True)
+    for (label, points), (colour, style) in zip(curve.lines, styles, strict=False):
+        across, up = zip(*points, strict=True)
+        axes.plot(across, up, style, color=colour, label=label, marker="o", markersize=3)
+    axes.set_xlabel(curve.across)
+    axes.set_ylabel(curve.up)
     _legend(axes)
     return _svg(figure, name)
 

@@ -1,0 +1,143 @@
+"""Object discovery: one object in each picture, without any label.
+
+Source: the protocol of Siméoni et al., *Localizing Objects with Self-Supervised Transformers and no
+Labels* (LOST): no resize, sides padded to whole patches, all boxes count, also difficult ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.discovery_methods import SITES, Methods
+from unlazy.benchmarks.found_objects import FoundObjects
+from unlazy.benchmarks.whole_picture import squashed, whole_view
+from unlazy.discovery import coco_results
+from unlazy.geometry import View
+from unlazy.ledger import Measure
+from unlazy.measure import Measured
+from unlazy.tokens import Facts
+
+SPELLED = {
+    "patch-score": "by patch score",
+    "dino-seg": "by DINO-seg",
+    "lost": "by LOST",
+    "tokencut": "by TokenCut",
+}
+DATA = {"voc07": "VOC07", "voc12": "VOC12", "coco20k": "COCO20k"}
+_A, _D = "A, Table 7", "Darcet et al., by LOST"
+_FIGURES = (
+    ("Selective Search", (18.8, 20.9, 16.0), _A, "no model"),
+    ("EdgeBoxes", (31.1, 31.6, 28.8), _A, "no model"),
+    ("ViT-S/16, DINO, by DINO-seg", (45.8, 46.2, 42.1), _A, ""),
+    ("ViT-S/16, DINO, by LOST", (61.9, 64.0, 50.7), _A, ""),
+    ("ViT-S/16, DINO, by TokenCut", (68.8, 72.1, 58.8), "TokenCut", "A leaves it out"),
+    ("ViT-S/16 + LazyStrike, DINO, by patch score", (64.4, 67.6, 51.6), _A, ""),
+    ("ViT-B/32, label", (14.1, 28.7), "A, Table 10", ""),
+    ("ViT-B/32 + mean pooling, label", (15.3, 29.6), "A, Table 10", ""),
+    ("ViT-B/32 + LazyStrike, K = 7, label", (32.1, 37.6), "A, Table 10", ""),
+    ("DeiT-III", (11.7, 13.1, 10.7), _D, "values"),
+    ("DeiT-III + registers", (27.1, 32.7, 25.1), _D, "values"),
+    ("OpenCLIP", (38.8, 44.3, 31.0), _D, "values"),
+    ("OpenCLIP + registers", (37.1, 42.0, 27.9), _D, "values"),
+    ("DINOv2", (35.3, 40.2, 26.9), _D, "keys"),
+    ("DINOv2 + registers", (55.4, 60.0, 42.0), _D, "keys"),
+)
+
+
+@dataclass(frozen=True)
+class Discovery(Methods):
+    """CorLoc: share of the pictures whose found box overlaps any true one by an IoU of 0.5.
+
+    All methods see the same forward pass. Pictures without a box are counted, not used.
+
+    Attributes:
+        masks: open the data with masks, for the IoU of masks; may be fewer pictures.
+        longest: pixels of the longer side above which pictures are made smaller; published figures
+            have no such limit.
+    """
+
+    masks: bool = False
+    longest: int | None = None
+    name: ClassVar[str] = "discovery"
+    version: ClassVar[int] = 1
+    published: ClassVar[tuple[Published, ...]] = tuple(
+        Published(model, value, f"{source}, {spelled}", note, data)
+        for place, (data, spelled) in enumerate(DATA.items())
+        for model, values, source, note in _FIGURES
+        for value in values[place : place + 1]
+    )
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Boxes; masks only where asked for."""
+        return frozenset({"boxes", "masks"} if self.masks else {"boxes"})
+
+    @property
+    def headline(self) -> Headline:
+        """The first method's CorLoc, or the patch score's where it is among them."""
+        first, *others = sorted(self.methods, key=lambda each: each != "patch-score")
+        return Headline(
+            "discovery",
+            f"corloc/{first}",
+            count="pictures",
+            others=tuple((f"the same model, {SPELLED[each]}", f"corloc/{each}") for each in others),
+            baselines=(
+                ("the whole picture", "corloc/whole_picture"),
+                ("a centred box of half the sides", "corloc/centre_half"),
+            ),
+        )
+
+    def view(self, facts: Facts) -> View:
+        """The whole picture at its own size, padded."""
+        return whole_view(facts, longest=self.longest)
+
+    def measures(self, inputs: Inputs) -> Sequence[Measure]:
+        """One pass for all methods that the model has the features for."""
+        facts = inputs.backbone.facts
+        return [FoundObjects(dataclasses.replace(self, methods=self.supported(facts)))]
+
+    def notes(self, facts: Facts) -> tuple[str, ...]:
+        """What is not as asked for, or not as in the papers."""
+        missing = [each for each in self.methods if each not in self.supported(facts)]
+        found = list(squashed(facts))
+        if missing:
+            streams = " or ".join(sorted({SITES[each].stream for each in missing}))
+            found.append(f"{facts.name} has no {streams}: without {', '.join(missing)}")
+        if "dino-seg" in self.supported(facts) and self.head is None:
+            found.append(f"dino-seg: head {self.head_of(facts.heads)} of {facts.heads}, from 0")
+        return tuple(found)
+
+    def files(self, measured: Measured) -> dict[str, bytes]:
+        """``discovery-boxes-<method>.json``: found boxes as COCO's results, a score of 1 each.
+
+        ``image_id`` is the number that ends a file's name, as in COCO, where each name has one and
+        no two are equal; else the place in the data set. ``file_name`` says it in any case.
+        """
+        ids = _image_ids(measured.names)
+        found = {}
+        kept = measured.seen["discovery"].kept
+        for method in self.methods:
+            boxes = kept.get(f"box/{method}", {})
+            rows = [
+                row | {"file_name": measured.names[index]}
+                for index in sorted(boxes)
+                for row in coco_results([ids[index]], boxes[index][None], np.ones(1))
+            ]
+            if boxes:
+                found[f"discovery-boxes-{method}.json"] = json.dumps(rows, indent=0).encode()
+        return found
+
+
+def _image_ids(names: dict[int, str]) -> dict[int, int]:
+    """Index -> number in a COCO file."""
+    numbers = {index: re.search(r"(\d+)(\.\w+)?$", name) for index, name in names.items()}
+    ids = {index: int(number[1]) for index, number in numbers.items() if number}
+    return ids if len(set(ids.values())) == len(names) else {index: index for index in names}

@@ -1,0 +1,79 @@
+"""Contact sheets: pictures of a benchmark's hits and misses, and its curves, for its page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box to draw: whose it is (the same words have the same colour), xyxy in viewed pixels."""
+
+    label: str
+    corners: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a sheet.
+
+    Attributes:
+        name: of the picture.
+        pixels: as the model saw it.
+        caption: what came of it, in a few words.
+        boxes: to draw over picture and map.
+        map: a value a patch, shown beside the picture; None for none.
+        best: (row, column) of the patch to mark; None for none.
+    """
+
+    name: str
+    pixels: UInt8[Tensor, "3 height width"]
+    caption: str = ""
+    boxes: tuple[Box, ...] = ()
+    map: Float[np.ndarray, "H W"] | None = None
+    best: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures under one heading.
+
+    Attributes:
+        title: such as "Misses".
+        meaning: how they were chosen, in a sentence.
+        panels: in the order of the data.
+    """
+
+    title: str
+    meaning: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A plot: ``lines`` are a label with points (x, y) each."""
+
+    title: str
+    across: str
+    up: str
+    lines: tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What the page of a benchmark shows besides numbers.
+
+    Attributes:
+        groups: of pictures.
+        map_title, map_meaning: what the panels' maps show, on one scale for all.
+        curves: plots.
+    """
+
+    groups: tuple[Group, ...] = ()
+    map_title: str = ""
+    map_meaning: str = ""
+    curves: tuple[Curve, ...] = ()

@@ -1,0 +1,125 @@
+"""The page of a bench run: headlines beside published figures, hits and misses, all numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unlazy.report import numbers, plots
+from unlazy.report.bench import Outcome
+from unlazy.report.meanings import interval, meaning, readable, title
+from unlazy.report.numbers import Cell, Row, Table
+from unlazy.report.page import fill
+from unlazy.report.record import write_whole
+from unlazy.report.sheets import painted
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the comparison: measured by us, a baseline, or published."""
+
+    name: str
+    value: str
+    interval: str
+    pictures: str
+    source: str
+    role: str
+
+
+def write_bench_page(outcomes: Sequence[Outcome], out: Path) -> Path:
+    """Write ``index.html`` of one model's benchmarks into the folder ``out``; returns its path.
+
+    Raises:
+        OSError: the folder cannot be written; a page that was there stays.
+    """
+    path = out / "index.html"
+    write_whole(path, render(outcomes).encode())
+    return path
+
+
+def render(outcomes: Sequence[Outcome]) -> str:
+    """The page as text."""
+    first = outcomes[0].record
+    content = {
+        "kind": "bench",
+        "first": "results",
+        "title": str(first.model["name"]),
+        "fix": first.fix,
+        "random": first.model.get("weights") == "random",
+        "source": str(first.data["source"]),
+        "benchmarks": [_benchmark(each) for each in outcomes],
+    }
+    return fill("bench.html.j2", content)
+
+
+def _benchmark(outcome: Outcome) -> dict[str, Any]:
+    """One section of the page."""
+    record, benchmark = outcome.record, outcome.benchmark
+    plain = json.loads(record.to_json())
+    parts = ("parameters", "data", "timing", "environment", "model")
+    return {
+        "name": benchmark.name,
+        "version": benchmark.version,
+        "about": _first_sentence(type(benchmark).__doc__ or ""),
+        "percent": benchmark.headline.scale == 100,
+        "lines": _lines(outcome),
+        "notes": record.verdict,
+        "sheet": painted(outcome.sheet),
+        "curves": [
+            (each.title, plots.lines(each, name=f"{benchmark.name}-{turn}"))
+            for turn, each in enumerate(outcome.sheet.curves)
+        ],
+        "tables": _tables(outcome),
+        "skipped": record.skipped,
+        "problems": dict(record.data.get("problems", {})),
+        "sections": [
+            (part, numbers.flattened({k: v for k, v in plain[part].items() if k != "problems"}))
+            for part in parts
+        ],
+    }
+
+
+def _lines(outcome: Outcome) -> list[Line]:
+    """Ours first, then baselines and published figures."""
+    name, pictures = outcome.record.model["name"], str(outcome.counted())
+    found = [
+        Line(
+            who,
+            f"{each.value:.1f}",
+            "" if each.low is None else f"{each.low:.1f} to {each.high:.1f}",
+            pictures,
+            "measured here",
+            "baseline" if place else "ours",
+        )
+        for place, (who, each) in enumerate(outcome.compared())
+    ]
+    if not found:
+        found = [Line(name, "–", "", "0", "no picture allowed it", "ours")]
+    for row in outcome.published():
+        source = f"{row.source} ({row.note})" if row.note else row.source
+        found.append(Line(row.model, f"{row.value:.1f}", "", "", source, "published"))
+    return found
+
+
+def _tables(outcome: Outcome) -> list[Table]:
+    """Every number of the Record."""
+    found = []
+    for measure, values in outcome.record.values.items():
+        rows = tuple(
+            Row(key, meaning(measure, key), (Cell(readable(each.value), interval(each)),))
+            for key, each in values.items()
+        )
+        found.append(Table(title(measure), rows))
+    return found
+
+
+def _first_sentence(text: str) -> str:
+    r"""Up to the first empty line.
+
+    >>> _first_sentence("One\ntwo.\n\nThree.")
+    'One two.'
+    """
+    return " ".join(text.split("\n\n")[0].split()).replace("``", "")

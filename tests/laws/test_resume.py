@@ -1,0 +1,120 @@
+"""Real kills: what was observed is kept, and the run that goes on gives the same Record."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+COUNT = 24
+SAVED = 2  # pictures, at least, of which a killed run leaves files
+MODELS = """
+import os, signal
+from pathlib import Path
+import timm, torch
+import unlazy.benchmarks.point_in_box
+import unlazy.parts
+from unlazy.backbones.timm import TimmViT
+
+unlazy.parts.SECONDS = unlazy.parts.SHARE = 0.0  # a file after every batch
+unlazy.benchmarks.point_in_box.SHOWN = 0  # no second pass for the page: passes are counted
+
+class Counted(TimmViT):
+    def encode(self, images):
+        rank = os.environ.get("RANK", "0")
+        with open(f"seen-{rank}", "a") as file:
+            file.write("x" * len(images))
+        if Path("die").exists() and rank == Path("die").read_text():
+            if len(Path(f"seen-{rank}").read_text()) > 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().encode(images)
+
+def build(seed):
+    torch.manual_seed(seed)
+    model = timm.create_model(
+        "vit_tiny_patch16_224", depth=1, embed_dim=24, num_heads=2, img_size=64,
+        dynamic_img_size=True,
+    )
+    return Counted(model, name="tiny", weights="random")
+
+def one(): return build(0)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Pictures with one box each, as YOLO has them; the sixth cannot be read."""
+    tmp_path = tmp_path_factory.mktemp("resume")
+    (tmp_path / "models.py").write_text(MODELS)
+    images, labels = (tmp_path / "coco128" / each / "train2017" for each in ("images", "labels"))
+    images.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    (tmp_path / "coco128" / "coco128.yaml").write_text("names: [thing]")
+    rng = np.random.default_rng(0)
+    for index in range(COUNT):
+        picture = Image.fromarray(rng.integers(0, 255, (70, 90, 3), dtype=np.uint8))
+        left, top = rng.integers(0, 50, 2).tolist()
+        ImageDraw.Draw(picture).rectangle((left, top, left + 19, top + 19), fill="red")
+        picture.save(images / f"{index:02}.png")
+        centre = f"{(left + 10) / 90} {(top + 10) / 70} {20 / 90} {20 / 70}"
+        (labels / f"{index:02}.txt").write_text(f"0 {centre}\n")
+    (images / "05.png").write_bytes((images / "05.png").read_bytes()[:200])
+    return tmp_path
+
+
+def bench(folder: Path, *, ranks: int = 1, die: int | None = None) -> int:
+    """Run point-in-box, up to where rank ``die`` is killed; how many pictures the model saw."""
+    for path in folder.glob("seen-*"):
+        path.unlink()
+    (folder / "die").write_text(str(die)) if die is not None else (folder / "die").unlink(True)
+    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}")
+    many = torchrun if ranks > 1 else ()
+    what = ("bench", "models.py:one", "point-in-box", "--data", "coco128", "-o", "out")
+    how = ("--batch-size", "2", "--workers", "0", "--device", "cpu")
+    run = subprocess.run(
+        [sys.executable, *many, "-m", "unlazy", *what, *how],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (run.returncode == 0) == (die is None), run.stderr
+    if ranks == 1 and die is not None:
+        assert run.returncode == -signal.SIGKILL
+    return sum(len(path.read_text()) for path in folder.glob("seen-*"))
+
+
+def record(folder: Path) -> dict:
+    found = json.loads((folder / "out" / "point-in-box.json").read_text())
+    del found["timing"]
+    del found["environment"]["ranks"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(folder):
+    """The Record of a run that nobody disturbs."""
+    assert bench(folder) == COUNT - 1
+    return record(folder)
+
+
+@pytest.mark.parametrize("ranks", [(1, 1), (2, 1, 2)], ids=str)
+def test_a_killed_run_goes_on_and_gives_the_same_record(folder, expected, ranks):
+    shutil.rmtree(folder / "out")
+    *killed, last = ranks
+    left = COUNT - 1
+    for count in killed:
+        bench(folder, ranks=count, die=0)
+        assert not (folder / "out" / "point-in-box.json").exists()
+        left -= SAVED
+    assert 0 < bench(folder, ranks=last) <= left, "what was kept was measured again"
+    assert record(folder) == expected
+    left_over = sorted(path.name for path in (folder / "out").iterdir())
+    assert left_over == ["index.html", "point-in-box.json"]
