@@ -23,9 +23,10 @@ from unlazy.benchmarks.whole_picture import (
     squashed,
     whole_view,
 )
-from unlazy.discovery import Rule, coarse_mask, head_overlap, masks_in_pixels, overlap_by_class
+from unlazy.discovery import Rule, coarse_mask, masks_in_pixels
 from unlazy.geometry import View, Viewed
 from unlazy.ledger import Batch, Measure, Observation, Seen, Some
+from unlazy.metrics import class_iou, mask_iou
 from unlazy.scores import patch_score
 from unlazy.tokens import SHARED, Facts, Site, Trace, attention
 
@@ -118,12 +119,10 @@ class Overlap:
         """Of the best head: over the picture's objects at once, or the mean over its classes."""
         if self.rule == "crate":
             return float(
-                np.mean(
-                    list(overlap_by_class(guesses, classes.astype(np.int64), void=VOID).values())
-                )
+                np.mean(list(class_iou(guesses, classes.astype(np.int64), void=VOID).values()))
             )
         truth = (classes > 0) & (classes != VOID)
-        return float(head_overlap(guesses, truth, void=classes == VOID).max())
+        return max(mask_iou(guess, truth, void=classes == VOID) for guess in guesses)
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         """Means over the pictures with an object, and counts."""
