@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from performance import attention, fixes, memory, pooling, report
+from performance import attention, discovery, fixes, memory, pooling, report
 from performance.figures import Figure, table
 from performance.machine import machine, sentence
 
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "memory": memory.figures,
     "pooling": pooling.figures,
     "fixes": fixes.figures,
+    "discovery": discovery.figures,
 }
 
 
