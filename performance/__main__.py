@@ -10,7 +10,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from performance import attention, discovery, fixes, memory, pooling, report
+from performance import (
+    attention,
+    discovery,
+    discovery_forward,
+    fixes,
+    memory,
+    pooling,
+    report,
+)
 from performance.figures import Figure, table
 from performance.machine import machine, sentence
 
@@ -21,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "pooling": pooling.figures,
     "fixes": fixes.figures,
     "discovery": discovery.figures,
+    "discovery-forward": discovery_forward.figures,
 }
 
 

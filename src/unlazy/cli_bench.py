@@ -24,7 +24,7 @@ from unlazy.inputs import (
 )
 
 KEPT = ".unlazy-kept"
-"""Folder in the output for what was observed so far; gone once the Records are written."""
+"""Folder in the output for what was observed so far; goes when Records and page are written."""
 
 
 def bench(
@@ -55,7 +55,7 @@ def bench(
     from unlazy.report.bench_page import write_bench_page
     from unlazy.report.record import write_whole
     from unlazy.report.run import default_workers
-    from unlazy.report.write import claim
+    from unlazy.report.write import claim, naming
     from unlazy.settings import override
 
     if not benchmarks:
@@ -107,17 +107,19 @@ def bench(
                 )
             outcomes.append(outcome)
             if distributed.on_main():
-                output.mkdir(parents=True, exist_ok=True)
-                outcome.record.write(output / f"{each.name}.json")
-                for file, content in outcome.files().items():
-                    write_whole(output / file, content)
-                shutil.rmtree(output / KEPT / each.name, ignore_errors=True)
+                with naming(output):
+                    output.mkdir(parents=True, exist_ok=True)
+                    outcome.record.write(output / f"{each.name}.json")
+                    for file, content in outcome.files().items():
+                        write_whole(output / file, content)
         if distributed.on_main():
-            with suppress(OSError):  # it holds parts of benchmarks that are not done
-                (output / KEPT).rmdir()
-            page = write_bench_page(outcomes, output)
             _tell(outcomes, output)
-            print(f"page: {page}")
+            with naming(output):
+                print(f"page: {write_bench_page(outcomes, output)}")
+            for each in chosen:
+                shutil.rmtree(output / KEPT / each.name, ignore_errors=True)
+            with suppress(OSError):  # it holds what a run of other benchmarks observed
+                (output / KEPT).rmdir()
 
 
 def _tell(outcomes: Sequence[Any], output: Path) -> None:

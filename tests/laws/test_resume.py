@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -68,23 +69,34 @@ def folder(tmp_path_factory):
     return tmp_path
 
 
-def bench(folder: Path, *, ranks: int = 1, die: int | None = None) -> int:
-    """Run point-in-box, up to where rank ``die`` is killed; how many pictures the model saw."""
+def command(folder: Path, *, ranks: int = 1, room: int | None = None):
+    """Run point-in-box, with files of at most ``room`` bytes."""
+
+    def limited():
+        if room is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
     for path in folder.glob("seen-*"):
         path.unlink()
-    (folder / "die").write_text(str(die)) if die is not None else (folder / "die").unlink(True)
     torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}")
     many = torchrun if ranks > 1 else ()
     what = ("bench", "models.py:one", "point-in-box", "--data", "coco128", "-o", "out")
     how = ("--batch-size", "2", "--workers", "0", "--device", "cpu")
-    run = subprocess.run(
+    return subprocess.run(
         [sys.executable, *many, "-m", "unlazy", *what, *how],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
+        preexec_fn=limited,
     )
+
+
+def bench(folder: Path, *, ranks: int = 1, die: int | None = None) -> int:
+    """Run up to where rank ``die`` is killed; how many pictures the model saw."""
+    (folder / "die").write_text(str(die)) if die is not None else (folder / "die").unlink(True)
+    run = command(folder, ranks=ranks)
     assert (run.returncode == 0) == (die is None), run.stderr
     if ranks == 1 and die is not None:
         assert run.returncode == -signal.SIGKILL
@@ -105,16 +117,27 @@ def expected(folder):
     return record(folder)
 
 
-@pytest.mark.parametrize("ranks", [(1, 1), (2, 1, 2)], ids=str)
-def test_a_killed_run_goes_on_and_gives_the_same_record(folder, expected, ranks):
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_a_killed_run_goes_on_with_other_ranks_and_the_same_record(folder, expected, before, after):
     shutil.rmtree(folder / "out")
-    *killed, last = ranks
-    left = COUNT - 1
-    for count in killed:
-        bench(folder, ranks=count, die=0)
-        assert not (folder / "out" / "point-in-box.json").exists()
-        left -= SAVED
-    assert 0 < bench(folder, ranks=last) <= left, "what was kept was measured again"
+    bench(folder, ranks=before, die=0)
+    assert not (folder / "out" / "point-in-box.json").exists()
+    again = bench(folder, ranks=after)
+    assert 0 < again <= COUNT - 1 - SAVED, "what was kept was measured again"
     assert record(folder) == expected
     left_over = sorted(path.name for path in (folder / "out").iterdir())
     assert left_over == ["index.html", "point-in-box.json"]
+
+
+def test_no_room_for_the_page_is_told_and_what_was_measured_is_not_measured_again(folder, expected):
+    shutil.rmtree(folder / "out")
+    run = command(folder, room=9_000)
+    assert run.returncode == 1
+    assert "unlazy: cannot write to out: File too large" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [
+        ".unlazy-kept",
+        "point-in-box.json",
+    ]
+    assert bench(folder) == 0
+    assert record(folder) == expected

@@ -1,6 +1,8 @@
 import os
 import resource
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -65,6 +67,30 @@ def test_what_waits_is_bounded_however_many_sizes_there_are(batch_size):
     assert most <= allowed + largest
     total = sum(height * width for height, width in sizes)
     assert allowed < total / 2, "the bound could not fail"
+
+
+class Outlined(Pictures):
+    """Pictures with thirty objects each."""
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        masks = np.zeros((30, sample.image.height, sample.image.width), dtype=bool)
+        return replace(sample, boxes=np.array([[0.0, 0, 9, 9]] * 30), instances=masks)
+
+
+def test_masks_that_wait_count_towards_the_bound():
+    sizes = [(16 * (1 + i % 9), 16 * (1 + i % 7)) for i in range(400)]
+    pictures, done, most, pixels = Outlined(sizes), [], 0, 1024
+    for batch in batches(
+        pictures, NATIVE, batch_size=8, pixels=pixels, workers=0, skip=pytest.fail
+    ):
+        waited = sum(11 * h * w for h, w in map(sizes.__getitem__, set(pictures.asked) - set(done)))
+        most, done = max(most, waited), [*done, *batch.indices]
+    assert sorted(done) == list(range(400))
+    largest = 144 * 112
+    allowed = PENDING_BATCHES * 8 * largest
+    assert most <= allowed + 11 * largest
+    assert 11 * sum(height * width for height, width in sizes) > 2 * allowed, "it could not fail"
 
 
 def test_a_batch_size_that_was_asked_for_is_kept():

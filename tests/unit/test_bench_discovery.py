@@ -68,6 +68,12 @@ def test_every_method_finds_a_planted_box_to_the_pixel(tmp_path, capsys, weights
         assert found[f"all_of_it/{method}"] == 0
     assert found["pictures"] == 4
     assert found["corloc/whole_picture"] == 0
+    page = (out / "index.html").read_text()
+    assert "Hits by patch score" in page
+    for method in ("patch score", "DINO-seg", "LOST", "TokenCut"):
+        assert f"found by {method} at 64, 32, 90, 70" in page.replace(
+            "(left, top, right, bottom): ", ""
+        )
     rows = json.loads((out / "discovery-boxes-lost.json").read_text())
     assert [row["image_id"] for row in rows] == [0, 1, 2, 3]
 

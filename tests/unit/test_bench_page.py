@@ -67,13 +67,15 @@ def test_a_large_picture_is_not_enlarged_pixel_by_pixel_and_boxes_have_a_colour_
 def test_the_page_has_the_headline_baselines_published_figures_and_what_went_wrong():
     found = outcome()
     text = render([found])
-    (ours, _), (chance, _), *_ = [(f"{each.value:.1f}", name) for name, each in found.compared()]
+    (ours, _), (chance, _), *_ = [
+        (f"{each.value:.1f}&nbsp;%", name) for name, each in found.compared()
+    ]
     rows = re.findall(
         r'<tr class="(\w+)"><th scope="row">(.*?)</th><td class="number">(.*?)<', text
     )
     assert rows[0] == ("ours", "timm:tiny", ours)
     assert rows[1] == ("baseline", "a random patch", chance)
-    assert ("published", "ResNet-50, label", "68.4") in rows
+    assert ("published", "ResNet-50, label", "68.4&nbsp;%") in rows
     assert "Pictures that were not used: 1" in text
     assert "the file is &lt;b&gt;empty&lt;/b&gt;" in text
     assert "Problems in the annotations: 1" in text

@@ -18,6 +18,8 @@ VIEWS = {
     "squash": View((64, 96), "squash"),
     "native": View((64, 64), "native", multiple=(14, 14)),
     "native, capped": View((64, 64), "native", multiple=(16, 16), longest=64),
+    "pad": View((64, 64), "pad", multiple=(14, 14)),
+    "pad, scaled": View((64, 64), "pad", multiple=(16, 16), resize=120, longest=200),
 }
 
 
@@ -167,6 +169,26 @@ def test_a_very_wide_picture_is_fast_and_small():
     kilobytes, seconds = run.stdout.split()
     assert int(kilobytes) < 200_000
     assert float(seconds) < 1
+
+
+def test_padding_leaves_pixels_and_boxes_as_they_are_and_adds_less_than_a_patch():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(1, 255, (45, 70, 3), dtype=np.uint8)
+    box, mask = np.array([[5.0, 6, 70, 45]]), np.ones((45, 70), dtype=np.uint8)
+    view = View((64, 64), "pad", multiple=(16, 14))
+    viewed = view(Image.fromarray(pixels), box, mask, instances=mask[None], void=mask)
+    assert viewed.pixels.shape == (3, 48, 70)
+    assert np.array_equal(viewed.pixels[:, :45].permute(1, 2, 0), pixels)
+    assert not viewed.pixels[:, 45:].any()
+    assert viewed.boxes.tolist() == box.tolist()
+    for each in (viewed.mask, viewed.instances[0], viewed.void):
+        assert each.shape == (48, 70)
+        assert each[:45].all()
+        assert not each[45:].any()
+    assert (viewed.shown, viewed.picture) == ((45, 70), (45, 70))
+    smaller = View((64, 64), "pad", multiple=(16, 16), longest=35)(Image.fromarray(pixels), box)
+    assert (smaller.shown, smaller.picture) == ((22, 35), (45, 70))
+    assert smaller.pixels.shape == (3, 32, 48)
 
 
 @pytest.mark.parametrize(

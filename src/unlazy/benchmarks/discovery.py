@@ -16,8 +16,10 @@ from typing import ClassVar
 import numpy as np
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
-from unlazy.benchmarks.discovery_methods import SITES, Methods
+from unlazy.benchmarks.discovery_methods import SITES, SPELLED, Methods
+from unlazy.benchmarks.discovery_sheet import contact_sheet
 from unlazy.benchmarks.found_objects import FoundObjects
+from unlazy.benchmarks.sheet import Sheet
 from unlazy.benchmarks.whole_picture import squashed, whole_view
 from unlazy.discovery import coco_results
 from unlazy.geometry import View
@@ -25,12 +27,6 @@ from unlazy.ledger import Measure
 from unlazy.measure import Measured
 from unlazy.tokens import Facts
 
-SPELLED = {
-    "patch-score": "by patch score",
-    "dino-seg": "by DINO-seg",
-    "lost": "by LOST",
-    "tokencut": "by TokenCut",
-}
 DATA = {"voc07": "VOC07", "voc12": "VOC12", "coco20k": "COCO20k"}
 _A, _D = "A, Table 7", "Darcet et al., by LOST"
 _FIGURES = (
@@ -114,6 +110,13 @@ class Discovery(Methods):
         if "dino-seg" in self.supported(facts) and self.head is None:
             found.append(f"dino-seg: head {self.head_of(facts.heads)} of {facts.heads}, from 0")
         return tuple(found)
+
+    def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:
+        """Misses and hits of the headline's method, with the boxes of all."""
+        facts = inputs.backbone.facts
+        methods = sorted(self.supported(facts), key=lambda each: each != "patch-score")
+        seen = measured.seen["discovery"]
+        return contact_sheet(inputs.evaluated, seen, self.view(facts), methods)
 
     def files(self, measured: Measured) -> dict[str, bytes]:
         """``discovery-boxes-<method>.json``: found boxes as COCO's results, a score of 1 each.

@@ -27,6 +27,12 @@ SITES: Mapping[str, Site] = {
     "lost": key(-1),
     "tokencut": key(-1),
 }
+SPELLED = {
+    "patch-score": "by patch score",
+    "dino-seg": "by DINO-seg",
+    "lost": "by LOST",
+    "tokencut": "by TokenCut",
+}
 HEAD = 4  # of DINO-seg in LOST's public code, which has ViT-S with six heads in mind
 
 

@@ -66,6 +66,8 @@ def _benchmark(outcome: Outcome) -> dict[str, Any]:
         "about": _first_sentence(type(benchmark).__doc__ or ""),
         "percent": benchmark.headline.scale == 100,
         "lines": _lines(outcome),
+        "published": bool(outcome.published()),
+        "paper_a": any(row.source.startswith("A,") for row in outcome.published()),
         "notes": record.verdict,
         "sheet": painted(outcome.sheet),
         "curves": [

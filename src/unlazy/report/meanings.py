@@ -18,6 +18,8 @@ TITLES = {
     "pca": "Principal components",
     "point_in_box": "Point-in-Box",
     "knn": "Nearest neighbours",
+    "discovery": "Object discovery",
+    "coarse_segmentation": "Coarse segmentation",
 }
 
 _NORMS = {
@@ -130,7 +132,43 @@ _BOX_HITS = {
     "centre": "the same for always pointing at the centre: the baseline to beat",
     "auc": "chance that a patch on the box scores above one beside it; 0.5 is none",
 }
+_FINDERS = {
+    "patch-score": "by patch score",
+    "dino-seg": "by one head's attention (DINO-seg)",
+    "lost": "by LOST",
+    "tokencut": "by TokenCut",
+}
+_FOUND = {
+    "corloc/{name}": "share of the pictures whose box, found {words}, overlaps a true one by an IoU"
+    " of at least 0.5",
+    "mask_iou/{name}": "overlap of the mask found {words} with the object that fits best",
+    "no_object/{name}": "pictures with a box in which nothing was found {words}: misses",
+    "all_of_it/{name}": "share of the pictures of which all was taken {words}",
+}
+_SIMPLE = {
+    "corloc/whole_picture": "the same for always taking the whole picture: the baseline to beat",
+    "corloc/centre_half": "the same for a centred box of half the sides: a baseline",
+    "mask_iou/whole_picture": "the same for always taking the whole picture: the baseline to beat",
+    "mask_iou/centre_half": "the same for a centred box of half the sides: a baseline",
+    "pictures": "pictures with a box, which CorLoc is measured on",
+    "pictures_without_box": "pictures without one, which do not count",
+    "pictures_with_masks": "pictures with masks, which the overlap of masks is measured on",
+}
+_COARSE = {
+    "jaccard": "overlap (IoU) of the thresholded map with the objects, mean over pictures",
+    "every_pixel": "the same for taking every pixel: the floor",
+    "centre_half": "the same for a centred box of half the sides: a baseline",
+    "pictures": "pictures with an object, which this is measured on",
+    "pictures_without_object": "pictures without a mask or an object in it, which do not count",
+}
 _MEANINGS = {
+    "discovery": _SIMPLE
+    | {
+        key.format(name=name): text.format(words=words)
+        for name, words in _FINDERS.items()
+        for key, text in _FOUND.items()
+    },
+    "coarse_segmentation": _COARSE,
     "point_in_box": {
         f"{subset}/{key}": text.format(subset=words)
         for subset, words in _SUBSETS.items()

@@ -28,7 +28,7 @@ def claim(out: Path) -> None:
     Raises:
         OSError: it cannot; the message says which folder.
     """
-    with _naming(out), _folder(out):
+    with naming(out), _folder(out):
         for part in out.glob(f"{PART}*"):
             with suppress(FileNotFoundError), _held(part) as alone:
                 if alone:  # else a run is writing it at this moment
@@ -48,7 +48,7 @@ def write_report(findings: Sequence[Findings], out: Path) -> Path:
         OSError: no room or no permission; what was in the folder before stays as it was.
     """
     with (
-        _naming(out),
+        naming(out),
         _folder(out),
         tempfile.TemporaryDirectory(dir=out, prefix=PART) as name,
         _held(name),
@@ -82,7 +82,7 @@ def _suffixes(findings: Sequence[Findings]) -> list[str]:
 
 
 @contextmanager
-def _naming(out: Path) -> Iterator[None]:
+def naming(out: Path) -> Iterator[None]:
     """The message of a full or read-only disk says which folder is meant."""
     try:
         yield
