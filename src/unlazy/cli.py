@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from unlazy.cli_bench import bench
+from unlazy.cli_dynamics import dynamics
 from unlazy.cli_train import train
 from unlazy.console import Stopped, complain, leave, plain_warnings, progress, stoppable
 from unlazy.inputs import (
@@ -38,6 +39,7 @@ app = App(
 )
 app.command(train)
 app.command(bench)
+app.command(dynamics)
 
 Images = Annotated[
     list[str],

@@ -16,11 +16,9 @@ from unlazy.inputs import (
     Options,
     Weights,
     backbone_of,
+    benchmark_data,
     device_of,
     fixed_of,
-    named_data,
-    recognised,
-    training_split,
 )
 
 KEPT = ".unlazy-kept"
@@ -61,24 +59,7 @@ def bench(
     if not benchmarks:
         raise Mistake("name a benchmark; `unlazy list benchmarks` has them")
     chosen = [override(find("benchmarks", name)(), settings) for name in benchmarks]
-    root = options.data
-    if root is None and on is None:
-        raise Mistake(
-            f"{benchmarks[0]} needs --data FOLDER; `unlazy list data` names what it knows"
-        )
-    name = on or recognised(root) if root is not None else str(on)
-    opened = {
-        masks: named_data(name, root, masks=masks)
-        for masks in sorted({"masks" in each.needs for each in chosen})
-    }
-    training = None
-    if any("training" in each.needs for each in chosen):
-        training = training_split(name, root)
-        if training is None:
-            raise Mistake(
-                f"{name} has no training split to learn from; leave out"
-                f" {', '.join(each.name for each in chosen if 'training' in each.needs)}"
-            )
+    name, opened, training = benchmark_data(chosen, on, options.data)
     workers = default_workers() if options.workers is None else options.workers
     outcomes = []
     with distributed.started():

@@ -20,7 +20,7 @@ LAYERS = [
     {"training", "report"},
     {"explorer", "inputs", "console"},
     {"pages"},
-    {"cli_train", "cli_bench"},
+    {"cli_train", "cli_bench", "cli_dynamics"},
     {"cli"},
     {"__init__", "__main__"},
 ]
