@@ -89,6 +89,17 @@ RECIPES = {
     for name in names
 }
 
+PAPER_TABLES = {
+    "table1": "unlazy.report.tables.point_in_box:TABLE1",
+    "table3": "unlazy.report.tables.point_in_box:TABLE3",
+    "table6": "unlazy.report.tables.dense:TABLE6",
+    "table7": "unlazy.report.tables.dense:TABLE7",
+    "table9": "unlazy.report.tables.ablations:TABLE9",
+    "table10": "unlazy.report.tables.ablations:TABLE10",
+    "figure2": "unlazy.report.tables.point_in_box:FIGURE2",
+    "figure3": "unlazy.report.tables.point_in_box:FIGURE3",
+}
+
 TABLES = {
     "backbones": BACKBONES,
     "models": MODEL_NAMES,
@@ -97,6 +108,7 @@ TABLES = {
     "fixes": FIXES,
     "benchmarks": BENCHMARKS,
     "recipes": RECIPES,
+    "tables": PAPER_TABLES,
 }
 
 

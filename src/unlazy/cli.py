@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from unlazy.cli_bench import bench
+from unlazy.cli_reproduce import reproduce
 from unlazy.cli_train import train
 from unlazy.console import Stopped, complain, leave, plain_warnings, progress, stoppable
 from unlazy.inputs import (
@@ -38,6 +39,7 @@ app = App(
 )
 app.command(train)
 app.command(bench)
+app.command(reproduce)
 
 Images = Annotated[
     list[str],
@@ -188,7 +190,7 @@ def doctor(model: str, /, *, weights: Weights = Weights(), size: int | None = No
 
 @app.command(name="list")
 def list_names(
-    kind: Literal["models", "data", "measures", "fixes", "benchmarks", "recipes"],
+    kind: Literal["models", "data", "measures", "fixes", "benchmarks", "recipes", "tables"],
     pattern: str = "",
     /,
     *,
