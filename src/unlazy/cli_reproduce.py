@@ -56,8 +56,9 @@ def reproduce(
     failed: dict[Path, str] = {}
     options = Options(data=data, batch_size=batch_size, workers=workers, device=device)
     for each in runnable(planned):
+        each.record.unlink(missing_ok=True)  # of an earlier run
+    for each in runnable(planned):
         print(f"\n{each.command}", flush=True)
-        each.record.unlink(missing_ok=True)
         try:
             bench(
                 *(each.model, each.row.benchmark),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from unlazy.backbones.cached import is_cached
 from unlazy.catalog import UnknownName, find, suggest, table
-from unlazy.data.expected import EXPECTED, Found, look
+from unlazy.data.expected import EXPECTED, Expected, Found, look
 from unlazy.report.tables.row import Local, NotHad, Pretrained, Row, Table, Trained
 from unlazy.report.write import slug
 from unlazy.settings import override
@@ -68,7 +68,9 @@ class Planned:
         if not self.model:
             return ""
         words = ["unlazy", "bench", self.model, self.row.benchmark]
-        words += ["--data", "ROOT" if self.root is None else str(self.root), "--on", self.data]
+        if self.root is not None or _parts(self.data):
+            words += ["--data", "ROOT" if self.root is None else str(self.root)]
+        words += ["--on", self.data]
         for each in self.row.settings:
             words += ["--set", each]
         return shlex.join([*words, "-o", str(self.folder)])
@@ -129,7 +131,7 @@ def _model(row: Row, given: str | None) -> tuple[str, str, str]:
             return given, "", ""
         if isinstance(origin, Trained) and not origin.step and not _other_run(given, origin):
             return given, "", ""
-        return given, "", f"model {given}"
+        return given, "" if file else _published(model), f"model {given}"
     if isinstance(origin, NotHad):
         return "", origin.reason, ""
     if isinstance(origin, Pretrained):
@@ -185,12 +187,7 @@ def data_state(name: str, root: Path | None, *, masks: bool) -> tuple[str, str]:
         root: their folder; None: not said.
         masks: whether they are needed with masks.
     """
-    kind, _, split = name.partition(":")
-    parts = [
-        each
-        for each in EXPECTED
-        if each.name == kind and split in ("", each.part.partition(" ")[0])
-    ]
+    parts = _parts(name)
     if not parts:
         return "", ""
     part = next((each for each in parts if ("masks" in each.part) == masks), parts[0])
@@ -200,6 +197,16 @@ def data_state(name: str, root: Path | None, *, masks: bool) -> tuple[str, str]:
     if found.missing:
         return f"data {part.name} {part.part}: {found.missing}; from {part.where}", ""
     return "", "" if found.complete else _in_part(found)
+
+
+def _parts(name: str) -> list[Expected]:
+    """What is known of a data set; more than one where no split is named, or masks are apart."""
+    kind, _, split = name.partition(":")
+    return [
+        each
+        for each in EXPECTED
+        if each.name == kind and split in ("", each.part.partition(" ")[0])
+    ]
 
 
 def _in_part(found: Found) -> str:

@@ -13,7 +13,7 @@ from unlazy.report.reproduce import Planned
 from unlazy.report.tables.row import Table
 
 HEADINGS = ("", "model", "fix", "column", "ours", "95 % interval", "paper", "n", "state")
-BRACKETS = "A figure of the paper in brackets is of other data or another model than ours."
+BRACKETS = "A figure of the paper in brackets is of other data, more data or another model."
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ FIGURE2 = Table(
         "What replaces a masked patch is not said; the mean colour is taken, as in the public"
         " code (`--set fill=black`, `grey`, `blur` for others).",
         "The text says +1.2 at best with the highest masked, without a share, and up to 60 %"
-        " between the curves, where the figures read off differ by 58.8; the Record has the curves.",
+        " between curves, where the figures read off differ by 58.8; the Record has the curves.",
         "The preprint speaks of the highest 50 %, the later version of up to 70 %.",
     ),
 )
