@@ -123,7 +123,7 @@ def test_dry_run_needs_neither_data_nor_network(name, offline, capsys, tmp_path,
     said = capsys.readouterr().out
     count = len(FIGURES[name])
     assert f"0 of {count} figures can be measured here" in said
-    assert "(give --data ROOT), from " in said or name == "figure3"
+    assert "(give --data ROOT), from " in said
     for words in SAID[name]:
         assert words in said
     assert not list(tmp_path.iterdir())
