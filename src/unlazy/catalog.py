@@ -90,14 +90,14 @@ RECIPES = {
 }
 
 PAPER_TABLES = {
-    "table1": "unlazy.report.tables.point_in_box:TABLE1",
-    "table3": "unlazy.report.tables.point_in_box:TABLE3",
-    "table6": "unlazy.report.tables.dense:TABLE6",
-    "table7": "unlazy.report.tables.dense:TABLE7",
-    "table9": "unlazy.report.tables.ablations:TABLE9",
-    "table10": "unlazy.report.tables.ablations:TABLE10",
-    "figure2": "unlazy.report.tables.point_in_box:FIGURE2",
-    "figure3": "unlazy.report.tables.point_in_box:FIGURE3",
+    "table1": "unlazy.report.tables.point_in_box:table1",
+    "table3": "unlazy.report.tables.point_in_box:table3",
+    "table6": "unlazy.report.tables.dense:table6",
+    "table7": "unlazy.report.tables.dense:table7",
+    "table9": "unlazy.report.tables.ablations:table9",
+    "table10": "unlazy.report.tables.ablations:table10",
+    "figure2": "unlazy.report.tables.point_in_box:figure2",
+    "figure3": "unlazy.report.tables.point_in_box:figure3",
 }
 
 TABLES = {

@@ -45,7 +45,7 @@ def reproduce(
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise Mistake("reproduce is one process; run its commands under torchrun -m unlazy instead")
-    wanted = find("tables", table)
+    wanted = find("tables", table)()
     planned = plan(wanted, Choices(data, on, _models(models), output))
     if dry_run:
         _tell_plan(wanted, planned)

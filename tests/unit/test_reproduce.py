@@ -95,13 +95,13 @@ def refused(words, capsys) -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_are_the_papers(name):
-    assert [row.paper for row in find("tables", name).rows] == FIGURES[name]
+    assert [row.paper for row in find("tables", name)().rows] == FIGURES[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_row_names_what_the_catalog_has(name):
     known = {each.name for each in EXPECTED}
-    for row in find("tables", name).rows:
+    for row in find("tables", name)().rows:
         assert row.benchmark in {*table("benchmarks"), *LATER}
         if row.benchmark in table("benchmarks"):
             override(find("benchmarks", row.benchmark)(), row.settings)
@@ -190,7 +190,7 @@ def test_one_run_gives_all_figures_that_come_from_it(run, tmp_path, capsys):
 
 def test_a_finished_run_of_the_recipe_is_the_papers_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    wanted = find("tables", "table10")
+    wanted = find("tables", "table10")()
     row = next(row for row in wanted.rows if row.model == "M = 1")
     assert isinstance(row.origin, Trained)
     folder = tmp_path / row.origin.run
@@ -214,7 +214,7 @@ def test_a_finished_run_of_the_recipe_is_the_papers_model(tmp_path, monkeypatch)
 
 def test_named_files_are_the_papers_weights_or_stand_in():
     def of(model):
-        found = plan(find("tables", "table3"), Choices(models={"DINO-ResNet": model}))
+        found = plan(find("tables", "table3")(), Choices(models={"DINO-ResNet": model}))
         return next(each for each in found if each.row.model == "DINO-ResNet")
 
     assert of("timm:resnet50=a/dino_resnet50_pretrain.pth").stand_ins == ()
@@ -237,9 +237,9 @@ def test_data_in_part_are_no_equal(tmp_path):
 
 def test_the_name_of_the_rows_own_data_is_no_stand_in():
     for on in (None, "imagenet", "imagenet:val"):
-        first, *_ = plan(find("tables", "table1"), Choices(on=on))
+        first, *_ = plan(find("tables", "table1")(), Choices(on=on))
         assert (first.data, first.stand_ins) == ("imagenet:val", ())
-    first, *_ = plan(find("tables", "table1"), Choices(on="imagenet:train"))
+    first, *_ = plan(find("tables", "table1")(), Choices(on="imagenet:train"))
     assert first.stand_ins == ("imagenet:train instead of imagenet:val",)
 
 
@@ -270,8 +270,8 @@ def test_mistakes_are_said_before_any_run(capsys, monkeypatch, tmp_path):
 
 def test_footnotes_are_numbered_once_and_runs_shared():
     for name in NAMES:
-        notes = footnotes(find("tables", name))
+        notes = footnotes(find("tables", name)())
         assert len(notes) == len(set(notes))
-    found = plan(find("tables", "figure2"), Choices())
+    found = plan(find("tables", "figure2")(), Choices())
     assert len({each.folder for each in found}) == 1
     assert runnable(found) == []

@@ -27,23 +27,26 @@ def _coarse(model: str, paper: float, origin: Origin, *notes: str, fix: str = ""
     )
 
 
-TABLE6 = Table(
-    "table6",
-    f"{PAPER}, Table 6: coarse segmentation (%) by patch score",
-    (
-        _coarse("ViT-B/16, label", 22.3, VIT_B),
-        _coarse("ViT-B/16 (+LazyStrike), label", 32.8, VIT_B_LAZY, HALF, fix=LAZY),
-        _coarse("ViT-S/16, label", 29.5, VIT_S, WHICH_SMALL),
-        _coarse("ViT-S/16 (+LazyStrike), label", 41.9, VIT_S_LAZY, HALF, fix=LAZY),
-        _coarse("ViT-S/16, DINO", 47.7, DINO),
-        _coarse("ViT-S/16 (+LazyStrike), DINO", 55.1, DINO_LAZY, HALF, fix=LAZY),
-    ),
-    (
-        "Threshold and resolution are not published. The paper says that it follows CRATE, but its"
-        " baselines lie on DINO's scale: the patches with 60 % of the mass, at 480 px, are taken"
-        " (`--set rule=top60`, `crate`, `mean-std` for others).",
-    ),
-)
+def table6() -> Table:
+    """Coarse segmentation by patch score."""
+    return Table(
+        "table6",
+        f"{PAPER}, Table 6: coarse segmentation (%) by patch score",
+        (
+            _coarse("ViT-B/16, label", 22.3, VIT_B),
+            _coarse("ViT-B/16 (+LazyStrike), label", 32.8, VIT_B_LAZY, HALF, fix=LAZY),
+            _coarse("ViT-S/16, label", 29.5, VIT_S, WHICH_SMALL),
+            _coarse("ViT-S/16 (+LazyStrike), label", 41.9, VIT_S_LAZY, HALF, fix=LAZY),
+            _coarse("ViT-S/16, DINO", 47.7, DINO),
+            _coarse("ViT-S/16 (+LazyStrike), DINO", 55.1, DINO_LAZY, HALF, fix=LAZY),
+        ),
+        (
+            "Threshold and resolution are not published. The paper says that it follows CRATE, but"
+            " its baselines lie on DINO's scale: the patches with 60 % of the mass, at 480 px, are"
+            " taken (`--set rule=top60`, `crate`, `mean-std` for others).",
+        ),
+    )
+
 
 SETS = {"VOC07": "voc07:trainval", "VOC12": "voc12:trainval", "COCO": "coco20k"}
 OTHERS = ("methods=dino-seg,lost,tokencut",)
@@ -79,23 +82,25 @@ def _corloc(
     ]
 
 
-TABLE7 = Table(
-    "table7",
-    f"{PAPER}, Table 7: object discovery, CorLoc (%)",
-    (
-        *_corloc("SS", (18.8, 20.9, 16.0), NO_MODEL, "selective-search"),
-        *_corloc("EdgeBoxes", (31.1, 31.6, 28.8), NO_MODEL, "edge-boxes"),
-        *_corloc("DINO-seg", (45.8, 46.2, 42.1), DINO, "dino-seg", RELEASED),
-        *_corloc("LOST", (61.9, 64.0, 50.7), DINO, "lost"),
-        *_corloc("TokenCut", (68.8, 72.1, 58.8), DINO, "tokencut", OMITTED),
-        *_corloc(
-            *("DINO (+LazyStrike)", (64.4, 67.6, 51.6), DINO_LAZY, "patch-score"),
-            *(GAIN, MASK_RULE, HALF),
-            fix=LAZY,
+def table7() -> Table:
+    """Object discovery."""
+    return Table(
+        "table7",
+        f"{PAPER}, Table 7: object discovery, CorLoc (%)",
+        (
+            *_corloc("SS", (18.8, 20.9, 16.0), NO_MODEL, "selective-search"),
+            *_corloc("EdgeBoxes", (31.1, 31.6, 28.8), NO_MODEL, "edge-boxes"),
+            *_corloc("DINO-seg", (45.8, 46.2, 42.1), DINO, "dino-seg", RELEASED),
+            *_corloc("LOST", (61.9, 64.0, 50.7), DINO, "lost"),
+            *_corloc("TokenCut", (68.8, 72.1, 58.8), DINO, "tokencut", OMITTED),
+            *_corloc(
+                *("DINO (+LazyStrike)", (64.4, 67.6, 51.6), DINO_LAZY, "patch-score"),
+                *(GAIN, MASK_RULE, HALF),
+                fix=LAZY,
+            ),
         ),
-    ),
-    (
-        "Pictures a second (29.4 and 55.9) are not compared: the paper's machine is not said.",
-        "COCO is taken for the 20k list of LOST.",
-    ),
-)
+        (
+            "Pictures a second (29.4 and 55.9) are not compared: the paper's machine is not said.",
+            "COCO is taken for the 20k list of LOST.",
+        ),
+    )
