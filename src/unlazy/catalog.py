@@ -91,6 +91,17 @@ RECIPES = {
     for name in names
 }
 
+PAPER_TABLES = {
+    "table1": "unlazy.report.tables.point_in_box:table1",
+    "table3": "unlazy.report.tables.point_in_box:table3",
+    "table6": "unlazy.report.tables.dense:table6",
+    "table7": "unlazy.report.tables.dense:table7",
+    "table9": "unlazy.report.tables.ablations:table9",
+    "table10": "unlazy.report.tables.ablations:table10",
+    "figure2": "unlazy.report.tables.point_in_box:figure2",
+    "figure3": "unlazy.report.tables.point_in_box:figure3",
+}
+
 TABLES = {
     "backbones": BACKBONES,
     "models": MODEL_NAMES,
@@ -99,6 +110,7 @@ TABLES = {
     "fixes": FIXES,
     "benchmarks": BENCHMARKS,
     "recipes": RECIPES,
+    "tables": PAPER_TABLES,
 }
 
 

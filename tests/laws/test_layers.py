@@ -21,6 +21,7 @@ LAYERS = [
     {"explorer", "inputs", "console"},
     {"pages"},
     {"cli_train", "cli_bench", "cli_dynamics"},
+    {"cli_reproduce"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -143,12 +143,16 @@ def survey(root: Path, pattern: str = "") -> Iterator[Found]:
     for expected in EXPECTED:
         if pattern not in expected.name:
             continue
-        try:
-            data = expected.open(root)
-        except (OSError, ValueError, Unreadable) as error:
-            yield Found(expected, {}, str(error), {})
-            continue
-        yield Found(expected, _counted(data), "", getattr(data, "problems", {}))
+        yield look(expected, root)
+
+
+def look(expected: Expected, root: Path) -> Found:
+    """What of one part is in a folder."""
+    try:
+        data = expected.open(root)
+    except (OSError, ValueError, Unreadable) as error:
+        return Found(expected, {}, str(error), {})
+    return Found(expected, _counted(data), "", getattr(data, "problems", {}))
 
 
 def _counted(data: Any) -> dict[str, int]:

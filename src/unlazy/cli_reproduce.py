@@ -1,0 +1,161 @@
+"""The ``reproduce`` command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from unlazy.cli_bench import bench
+from unlazy.inputs import Mistake, Options
+
+
+def reproduce(
+    table: str,
+    /,
+    *,
+    data: Annotated[Path | None, Parameter(help="Folder of the data, or around several.")] = None,
+    dry_run: Annotated[
+        bool, Parameter(negative="", help="Print what can be run here and what is missing; stop.")
+    ] = False,
+    on: Annotated[
+        str | None, Parameter(help="Data that stand in for the paper's: NAME or NAME:SPLIT.")
+    ] = None,
+    models: Annotated[
+        list[str],
+        Parameter(name="--model", negative="", help="NAME=MODEL: MODEL is the table's NAME."),
+    ] = [],  # noqa: B006
+    output: Annotated[Path, Parameter(name=["-o", "--output"])] = Path("runs/reproduce"),
+    batch_size: Annotated[int | None, Parameter(help="Images a forward pass.")] = None,
+    workers: Annotated[int | None, Parameter(help="Decoding processes.")] = None,
+    device: Annotated[str | None, Parameter(help="cpu, cuda, cuda:1, ...")] = None,
+) -> None:
+    """Run what TABLE of the paper needs, as far as it is here: ours, paper, n and command.
+
+    See `unlazy list tables`. Nothing is downloaded. A figure on other data or of another model than
+    the paper's is marked as a stand-in.
+    """
+    from unlazy.catalog import find
+    from unlazy.report.reproduce import Choices, plan, runnable
+    from unlazy.report.reproduced import result, write_results
+    from unlazy.report.write import claim
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise Mistake("reproduce is one process; run its commands under torchrun -m unlazy instead")
+    wanted = find("tables", table)()
+    planned = plan(wanted, Choices(data, on, _models(models), output))
+    if dry_run:
+        _tell_plan(wanted, planned)
+        return
+    if data is None and on is None:
+        raise Mistake(f"{table} needs --data FOLDER, or --dry-run")
+    claim(output)
+    failed: dict[Path, str] = {}
+    options = Options(data=data, batch_size=batch_size, workers=workers, device=device)
+    for each in runnable(planned):
+        each.record.unlink(missing_ok=True)  # of an earlier run
+    for each in runnable(planned):
+        print(f"\n{each.command}", flush=True)
+        try:
+            bench(
+                *(each.model, each.row.benchmark),
+                output=each.folder,
+                on=each.data,
+                settings=list(each.row.settings),
+                options=options,
+            )
+        except (Mistake, ValueError, OSError, ImportError) as problem:
+            failed[each.folder] = str(problem)
+            print(f"not run: {problem}")
+        write_results(wanted, [result(row, failed) for row in planned], output)
+    results = [result(row, failed) for row in planned]
+    _tell(wanted, results)
+    print(f"\ntable: {write_results(wanted, results, output)}")
+
+
+def _models(words: Sequence[str]) -> dict[str, str]:
+    """NAME=MODEL, of which only MODEL may have a further ``=``."""
+    found = {}
+    for word in words:
+        name, equals, model = word.partition("=")
+        if not (equals and name and model):
+            raise Mistake(f'{word!r}: write --model "NAME=MODEL", NAME as the table has it')
+        found[name] = model
+    return found
+
+
+def _tell_plan(wanted: Any, planned: Sequence[Any]) -> None:
+    """What can be run, what not; then what is missing, each once."""
+    from unlazy.report.reproduced import footnotes
+
+    missing = list(dict.fromkeys(what for each in planned for what in each.missing))
+    letters = {what: f"({_letter(place)})" for place, what in enumerate(missing)}
+    print(wanted.title)
+    for place, each in enumerate(planned, start=1):
+        row = each.row
+        paper = "no figure" if row.paper is None else f"{row.paper:.1f}"
+        state = "stand-in" if each.stand_ins else "ready"
+        if each.missing:
+            state = f"missing {' '.join(letters[what] for what in each.missing)}"
+        fix = f", {row.fix}" if row.fix else ""
+        print(f"\n{place}. {row.model}, {row.column}{fix}: paper {paper}: {state}")
+        for what in each.stand_ins:
+            print(f"   stand-in: {what}")
+        if each.command:
+            print(f"   {each.command}")
+    if missing:
+        print("\nMissing here:")
+    for what, letter in letters.items():
+        print(f"{letter} {what}")
+    _tell_notes(wanted, footnotes(wanted))
+    ready = sum(not each.missing for each in planned)
+    print(f"\n{ready} of {len(planned)} figures can be measured here")
+
+
+def _letter(place: int) -> str:
+    """a, b, ..., z, aa, ab, ...
+
+    >>> _letter(0), _letter(27)
+    ('a', 'ab')
+    """
+    more, last = divmod(place, 26)
+    return (_letter(more - 1) if more else "") + chr(ord("a") + last)
+
+
+def _tell(wanted: Any, results: Sequence[Any]) -> None:
+    """The table, then a command a line, so that it can be pasted."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from unlazy.report.reproduced import BRACKETS, HEADINGS, cells, footnotes
+
+    notes = footnotes(wanted)
+    shown = Table(title=wanted.title, title_justify="left")
+    kept = [place for place, name in enumerate(HEADINGS) if name not in ("fix", "95 % interval")]
+    for place in kept:
+        shown.add_column(HEADINGS[place], no_wrap=HEADINGS[place] != "model")
+    for line in cells(results, notes):
+        shown.add_row(*(line[place].replace("[", "\\[") for place in kept))
+    print()
+    Console().print(shown)
+    print(BRACKETS)
+    for place, each in enumerate(results, start=1):
+        print(f"\n{place}. {each.planned.command or each.planned.row.model}")
+        if not each.comparable:
+            print(f"   {each.state}")
+    _tell_notes(wanted, notes)
+
+
+def _tell_notes(wanted: Any, notes: Sequence[str]) -> None:
+    if notes:
+        print("\nNotes:")
+    for place, note in enumerate(notes, start=1):
+        print(f"[{place}] {note}" + ("" if note in wanted.notes else _whose(wanted, note)))
+
+
+def _whose(wanted: Any, note: str) -> str:
+    models = dict.fromkeys(row.model for row in wanted.rows if note in row.notes)
+    return f" ({', '.join(models)})"

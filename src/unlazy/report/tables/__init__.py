@@ -1,0 +1,1 @@
+"""The papers' tables as data: what was measured of what, and where that is had."""

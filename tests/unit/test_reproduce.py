@@ -1,0 +1,277 @@
+"""`unlazy reproduce`: the papers' tables, what is here of them, and ours beside them."""
+
+import dataclasses
+import json
+import shlex
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from unlazy.backbones.cached import is_cached
+from unlazy.backbones.vit import ViT, ViTConfig
+from unlazy.catalog import UnknownName, find, table
+from unlazy.cli import main
+from unlazy.data.expected import EXPECTED
+from unlazy.report.reproduce import Choices, data_state, plan, runnable
+from unlazy.report.reproduced import footnotes
+from unlazy.report.tables.row import Local, Pretrained, Trained
+from unlazy.settings import override
+
+NAMES = sorted(table("tables"))
+LATER = {"discovery", "coarse-segmentation", "zero-shot-segmentation"}
+CONFIG = ViTConfig(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=8)
+FIGURES = {  # as in the papers, row by row
+    "table1": [68.4, 42.7, 41.5, 71.1, 45.3, 53.9, 39.8, 37.6],
+    "table3": [68.4, 42.7, 55.1, 71.1, 44.5, 69.7, 53.9, 39.8, 50.1],
+    "table6": [22.3, 32.8, 29.5, 41.9, 47.7, 55.1],
+    "table7": [
+        *(18.8, 20.9, 16.0, 31.1, 31.6, 28.8, 45.8, 46.2, 42.1),
+        *(61.9, 64.0, 50.7, 68.8, 72.1, 58.8, 64.4, 67.6, 51.6),
+    ],
+    "table9": [
+        *(55.8, 10.7, 3.3, 53.1, 71.9, 12.2, 53.5, 72.7, 13.5),
+        *(55.8, 75.8, 18.5, 56.2, 75.9, 18.0, 55.3, 13.5, 4.8),
+    ],
+    "table10": [
+        *(59.1, 14.1, 28.7, 64.3, 15.3, 29.6, 64.6, 30.4, 35.6),
+        *(64.8, 32.1, 37.6, 64.9, 15.8, 30.3),
+    ],
+    "figure2": [81.1, 81.1, 70.3, 22.3],
+    "figure3": [42.0, 44.0, None],
+}
+SAID = {  # what is inconsistent or open in the papers, and must be said
+    "table1": ("45.3 in Table 1 and 44.5 in Table 3", "called OpenCLIP", "25 %", "28 px"),
+    "table3": ("45.3 in Table 1 and 44.5 in Table 3", "called OpenCLIP", "25 %", "28 px"),
+    "table6": ("not published", "CRATE"),
+    "table7": ("claims +2.7", "TokenCut", "last component"),
+    "table9": ("COCO is not said", "measure of its noise", "not disclosed"),
+    "table10": ("30.5 on VOC12", "measure of its noise"),
+    "figure2": ("inferred", "replaces a masked patch", "+1.2"),
+    "figure3": ("recipe is not said",),
+}
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("the network was tried")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A tiny model with a head for the drawn scenes' eight classes."""
+    torch.manual_seed(0)
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    weights = {
+        key: each + 0.2 * torch.randn_like(each) for key, each in ViT(CONFIG).state_dict().items()
+    }
+    save_file(weights, folder / "model.safetensors")
+    (folder / "recipe.json").write_text(json.dumps({"model": dataclasses.asdict(CONFIG)}))
+    return folder
+
+
+def done(words) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 0
+
+
+def refused(words, capsys) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 1
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    return " ".join(said.err.split())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_are_the_papers(name):
+    assert [row.paper for row in find("tables", name)().rows] == FIGURES[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_row_names_what_the_catalog_has(name):
+    known = {each.name for each in EXPECTED}
+    for row in find("tables", name)().rows:
+        assert row.benchmark in {*table("benchmarks"), *LATER}
+        if row.benchmark in table("benchmarks"):
+            override(find("benchmarks", row.benchmark)(), row.settings)
+        assert row.data.partition(":")[0] in known
+        assert row.data.partition(":")[0] in table("data")
+        origin = row.origin
+        if isinstance(origin, Trained):
+            override(find("recipes", origin.recipe)(), origin.words)
+        elif isinstance(origin, Pretrained):
+            is_cached(origin.model)  # raises where the library has no such weights
+        elif isinstance(origin, Local):
+            assert not is_cached(origin.model), "a library has these weights by name"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dry_run_needs_neither_data_nor_network(name, offline, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done(["reproduce", name, "--dry-run"])
+    said = capsys.readouterr().out
+    count = len(FIGURES[name])
+    assert f"0 of {count} figures can be measured here" in said
+    assert "(give --data ROOT), from " in said
+    for words in SAID[name]:
+        assert words in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_dry_run_says_where_each_missing_thing_is_had(capsys, offline):
+    done(["reproduce", "table3", "--dry-run"])
+    said = capsys.readouterr().out
+    assert "image-net.org" in said
+    assert "unlazy doctor timm:vit_small_patch16_224.dino" in said
+    assert "-m unlazy train dino_s16 model.pool=lazy_strike" in said
+    assert "takes GPUs" in said
+    assert "github.com/ChengShiest/LAST-ViT" in said
+    assert "dino_resnet50_pretrain.pth, from github.com/facebookresearch/dino" in said
+    done(["reproduce", "table9", "--dry-run"])
+    assert "benchmark zero-shot-segmentation: not built" in capsys.readouterr().out
+
+
+def test_measured_on_stand_ins_and_never_as_if_it_were_the_same(run, tmp_path, capsys, offline):
+    out = tmp_path / "out"
+    words = ["reproduce", "table3", "--on", "scenes", "--workers", "0", "-o", str(out)]
+    done([*words, "--model", f"ViT=file:{run}", "--model", "CLIP=file:nowhere"])
+    said = capsys.readouterr().out
+    rows = json.loads((out / "table3.json").read_text())["rows"]
+    (ours,) = [row for row in rows if row["ours"] is not None]
+    assert (ours["model"], ours["paper"], ours["comparable"]) == ("ViT", 42.7, False)
+    assert f"model file:{run}" in ours["state"]
+    assert "scenes instead of imagenet:val" in ours["state"]
+    record = json.loads(Path(ours["record"]).read_text())
+    found = record["values"]["point_in_box"]
+    assert ours["ours"] == pytest.approx(100 * found["single/hit"]["value"])
+    assert ours["n"] == found["single/pictures"]["value"]
+    assert len(rows) == 9
+    reasons = {row["model"]: row["state"] for row in rows if row["ours"] is None}
+    assert "nowhere is no finished run" in reasons["CLIP"]  # its failure stopped no other
+    assert all(state.startswith("not run: ") for state in reasons.values())
+    page = (out / "table3.md").read_text()
+    assert "(42.7)" in page
+    assert "(68.4)" not in page
+    assert "[6] DINO's ViT has 45.3" in page
+    assert ours["command"] in page
+    assert ours["command"] in said
+
+    line = shlex.split(ours["command"])
+    again = tmp_path / "again"
+    done([*line[1:-1], str(again), "--workers", "0"])  # what a user pastes
+    pasted = json.loads((again / "point-in-box.json").read_text())
+    assert pasted["values"] == record["values"]
+
+
+def test_one_run_gives_all_figures_that_come_from_it(run, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["reproduce", "figure2", "--on", "scenes", "--workers", "0", "-o", str(out)]
+    done([*words, "--model", f"ViT-B/16=file:{run}"])
+    rows = json.loads((out / "figure2.json").read_text())["rows"]
+    (path,) = {row["record"] for row in rows}
+    found = json.loads(Path(path).read_text())["values"]["masked_classification"]
+    keys = ["highest/0", "highest/71", "random/71", "lowest/71"]
+    assert len({row["ours"] for row in rows}) > 1
+    assert [row["ours"] for row in rows] == pytest.approx(
+        [100 * found[key]["value"] for key in keys]
+    )
+
+
+def test_a_finished_run_of_the_recipe_is_the_papers_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wanted = find("tables", "table10")()
+    row = next(row for row in wanted.rows if row.model == "M = 1")
+    assert isinstance(row.origin, Trained)
+    folder = tmp_path / row.origin.run
+    recipe = override(find("recipes", row.origin.recipe)(), row.origin.words)
+
+    def first():
+        return next(each for each in plan(wanted, Choices()) if each.row is row)
+
+    assert "takes GPUs" in first().missing[0]
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+    (folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe)))
+    assert first().stand_ins == ()
+    assert all(what.startswith("data ") for what in first().missing)
+    other = override(recipe, ["model.keep=2"])
+    (folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(other)))
+    assert "other settings" in first().missing[0]
+    given = plan(wanted, Choices(models={"M = 1": f"file:{folder}"}))
+    assert any(each.stand_ins for each in given)
+
+
+def test_named_files_are_the_papers_weights_or_stand_in():
+    def of(model):
+        found = plan(find("tables", "table3")(), Choices(models={"DINO-ResNet": model}))
+        return next(each for each in found if each.row.model == "DINO-ResNet")
+
+    assert of("timm:resnet50=a/dino_resnet50_pretrain.pth").stand_ins == ()
+    assert of("timm:resnet50=a/mine.pth").stand_ins == ("model timm:resnet50=a/mine.pth",)
+    assert "not on this machine" in of("timm:resnet50.a1_in1k").missing[0]
+
+
+def test_data_in_part_are_no_equal(tmp_path):
+    folder = tmp_path / "VOC2007"
+    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (folder / name).mkdir(parents=True)
+    Image.new("RGB", (20, 10)).save(folder / "JPEGImages" / "000005.jpg")
+    (folder / "ImageSets" / "Main" / "trainval.txt").write_text("000005\n")
+    missing, partial = data_state("voc07:trainval", tmp_path, masks=False)
+    assert not missing
+    assert "1 of 5,011 pictures" in partial
+    missing, _ = data_state("voc12:val", tmp_path, masks=True)
+    assert "VOCtrainval_11-May-2012.tar" in missing
+
+
+def test_the_name_of_the_rows_own_data_is_no_stand_in():
+    for on in (None, "imagenet", "imagenet:val"):
+        first, *_ = plan(find("tables", "table1")(), Choices(on=on))
+        assert (first.data, first.stand_ins) == ("imagenet:val", ())
+    first, *_ = plan(find("tables", "table1")(), Choices(on="imagenet:train"))
+    assert first.stand_ins == ("imagenet:train instead of imagenet:val",)
+
+
+def test_weights_that_were_downloaded_are_seen(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert not is_cached("torchvision:resnet18")
+    kept = tmp_path / "hub" / "checkpoints"
+    kept.mkdir(parents=True)
+    (kept / "resnet18-f37072fd.pth").touch()
+    assert is_cached("torchvision:resnet18")
+    assert not is_cached("torchvision:resnet34")
+    with pytest.raises(UnknownName):
+        is_cached("timm:vit_small_patch16_224.nobody")
+
+
+def test_mistakes_are_said_before_any_run(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert "did you mean table3" in refused(["reproduce", "tabel3"], capsys)
+    assert "--dry-run" in refused(["reproduce", "table3"], capsys)
+    said = refused(["reproduce", "table3", "--on", "scenes", "--model", "DINOv1=bundled:x"], capsys)
+    assert "did you mean DINO-v1" in said
+    said = refused(["reproduce", "table3", "--on", "scenes", "--model", "ViT"], capsys)
+    assert "NAME=MODEL" in said
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "torchrun" in refused(["reproduce", "table3", "--on", "scenes"], capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_footnotes_are_numbered_once_and_runs_shared():
+    for name in NAMES:
+        notes = footnotes(find("tables", name)())
+        assert len(notes) == len(set(notes))
+    found = plan(find("tables", "figure2")(), Choices())
+    assert len({each.folder for each in found}) == 1
+    assert runnable(found) == []
