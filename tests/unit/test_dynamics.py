@@ -1,0 +1,62 @@
+"""Benchmarks over the models that a run kept while it trained."""
+
+import dataclasses
+import json
+
+import pytest
+
+from unlazy.backbones.vit import ViTConfig
+from unlazy.cli import main
+from unlazy.data.synthetic import Scenes
+from unlazy.training import recipes
+
+SMALL = dataclasses.replace(
+    recipes.scene_recipe("small"),
+    model=ViTConfig(img_size=32, embed_dim=16, depth=1, num_heads=2, num_classes=8),
+    scenes=Scenes(count=32, size=(32, 32), seed=1),
+    validation=8,
+    epochs=2,
+    batch=8,
+    padding=2,
+    keep_every=4,
+    evaluate_every=0,
+)
+
+
+def command(*words):
+    with pytest.raises(SystemExit) as stop:
+        main([str(word) for word in words])
+    return stop.value.code or 0
+
+
+def test_a_run_from_its_training_to_its_dynamics(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(recipes, "tiny_scenes", lambda: (SMALL,))
+    assert command("train", "tiny_scenes", "-o", tmp_path / "run") == 0
+    words = (
+        *("dynamics", tmp_path / "run" / "small", "point-in-box", "classification"),
+        *("--on", "scenes", "-o", tmp_path / "out", "--workers", 0),
+    )
+    assert command(*words) == 0
+    found = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert found == [
+        *("classification-00000004.json", "classification-00000008.json", "dynamics.svg"),
+        *("point-in-box-00000004.json", "point-in-box-00000008.json"),
+    ]
+    plot = (tmp_path / "out" / "dynamics.svg").read_text()
+    assert "point-in-box" in plot
+    kept = tmp_path / "out" / "point-in-box-00000004.json"
+    before = kept.stat().st_mtime_ns
+    record = json.loads(kept.read_text())
+    assert record["model"]["name"] == "file:00000004"
+    (tmp_path / "out" / "classification-00000008.json").unlink()
+    assert command(*words) == 0
+    assert (tmp_path / "out" / "classification-00000008.json").is_file()
+    assert kept.stat().st_mtime_ns == before  # what is there is not measured again
+    assert command(*words, "--set", "nonsense=1") == 1
+    capsys.readouterr()
+
+
+def test_a_run_that_kept_nothing_says_how_to(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    assert command("dynamics", tmp_path / "run", "point-in-box", "--on", "scenes") == 1
+    assert "keep_every" in capsys.readouterr().err
