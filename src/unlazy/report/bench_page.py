@@ -87,6 +87,7 @@ def _benchmark(outcome: Outcome) -> dict[str, Any]:
 def _lines(outcome: Outcome) -> list[Line]:
     """Ours first, then baselines and published figures."""
     name, pictures = outcome.record.model["name"], str(outcome.counted())
+    baselines = dict(outcome.benchmark.headline.baselines)
     found = [
         Line(
             who,
@@ -94,9 +95,9 @@ def _lines(outcome: Outcome) -> list[Line]:
             "" if each.low is None else f"{each.low:.1f} to {each.high:.1f}",
             pictures,
             "measured here",
-            "baseline" if place else "ours",
+            "baseline" if who in baselines else "ours",
         )
-        for place, (who, each) in enumerate(outcome.compared())
+        for who, each in outcome.compared()
     ]
     if not found:
         found = [Line(name, "–", "", "0", "no picture allowed it", "ours")]
