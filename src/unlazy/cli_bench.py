@@ -10,13 +10,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from unlazy.bench_inputs import benchmark_data, check_options
 from unlazy.console import progress
 from unlazy.inputs import (
     Mistake,
     Options,
     Weights,
     backbone_of,
-    benchmark_data,
     device_of,
     fixed_of,
 )
@@ -66,6 +66,7 @@ def bench(
         if distributed.on_main():
             claim(output)
         backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
+        check_options(options, backbone)
         if fix is not None:
             backbone = fixed_of(
                 fix, backbone, next(iter(opened.values())), [name], options, progress
@@ -121,7 +122,8 @@ def _tell(outcomes: Sequence[Any], output: Path) -> None:
             table.add_row(*cells, style="" if place else "bold")
         for row in outcome.published():
             note = f" ({row.note})" if row.note else ""
-            table.add_row(row.model, f"{row.value:.1f}", "", "", f"{row.source}{note}")
+            said = f"{row.source}, {row.data}{note}"
+            table.add_row(row.model, f"{row.value:.1f}", "", "", said)
         Console().print(table)
         for note in outcome.record.verdict:
             Console().print(f"Note: {note}.", highlight=False)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from unlazy.bench_inputs import benchmark_data, check_options
 from unlazy.console import progress
-from unlazy.inputs import Mistake, Options, benchmark_data, device_of
+from unlazy.inputs import Mistake, Options, device_of
 
 
 def dynamics(
@@ -34,6 +35,7 @@ def dynamics(
     from unlazy.catalog import find, load_backbone
     from unlazy.report.bench import run_benchmark
     from unlazy.report.dynamics import kept_models, write_plot
+    from unlazy.report.record import write_whole
     from unlazy.report.run import default_workers
     from unlazy.report.write import claim
     from unlazy.settings import override
@@ -51,10 +53,12 @@ def dynamics(
             output.mkdir(parents=True, exist_ok=True)
         for step, folder in models.items():
             backbone = load_backbone(f"file:{folder}").to(device_of(options.device))
+            check_options(options, backbone)
             for each in chosen:
                 path = output / f"{each.name}-{step:08d}.json"
                 evaluated = opened["masks" in each.needs]
-                found = _finished(path, backbone, each, name)
+                known = _identity(backbone, evaluated, training, each, options)
+                found = _finished(path, known)
                 if found is None:
                     with progress(f"{each.name}, step {step:,}") as (bar, task):
                         bar.update(task, total=len(distributed.shard(len(evaluated))))
@@ -71,21 +75,36 @@ def dynamics(
                         )
                     if distributed.on_main():
                         outcome.record.write(path)
+                        write_whole(_mark(path), known.encode())
                     found = json.loads(outcome.record.to_json())
                 records[each.name].append((step, found))
         if distributed.on_main():
             print(f"plot: {write_plot(chosen, records, output)}")
 
 
-def _finished(path: Path, backbone: Any, benchmark: Any, source: str) -> Any:
+def _identity(
+    backbone: Any, evaluated: Any, training: Any, benchmark: Any, options: Options
+) -> str:
+    """What the numbers depend on: another one is measured anew; "" where that cannot be told."""
+    from unlazy.identity import Unidentified, identity
+
+    about = {"benchmark": benchmark, "version": benchmark.version, "seed": options.seed}
+    about |= {"training": len(training) if training is not None else 0}
+    try:
+        view = benchmark.view(backbone.facts)
+        return identity(backbone, evaluated, [], view=view, about=about)
+    except Unidentified:
+        return ""
+
+
+def _mark(path: Path) -> Path:
+    """Where it is written what a Record's numbers depend on."""
+    return path.with_name(f".{path.stem}.identity")
+
+
+def _finished(path: Path, known: str) -> Any:
     """The Record of an earlier run of the same, if it is there."""
-    if not path.is_file():
+    mark = _mark(path)
+    if not known or not path.is_file() or not mark.is_file() or mark.read_text() != known:
         return None
-    found = json.loads(path.read_text())
-    same = (
-        found["model"]["weights_hash"] == backbone.fingerprint(),
-        found["benchmark"]["version"] == benchmark.version,
-        found["data"]["source"] == source,
-        found["parameters"][benchmark.name] == json.loads(json.dumps(vars(benchmark))),
-    )
-    return found if all(same) else None
+    return json.loads(path.read_text())

@@ -171,68 +171,17 @@ def named_data(name: str, root: Path | None, *, masks: bool = False) -> Any:
     return make(rest) if rest else make()
 
 
-def recognised(root: Path) -> str:
-    """The name of the data set that a folder is.
-
-    Raises:
-        Mistake: none of those known, or several; the message says how to choose.
-    """
-    from unlazy.data.expected import recognise
-
-    found = recognise(root)
-    if len(found) == 1:
-        return found[0]
-    said = f"{root} holds {' and '.join(found)}" if found else f"{root} is no data set known here"
-    raise Mistake(f"{said}; choose with --on NAME (`unlazy list data --data {root}`)")
-
-
-def training_split(name: str, root: Path | None) -> Any:
-    """The training split beside a data set, or None where it has none."""
-    from unlazy.catalog import find
-
-    kind = name if ".py:" in name else name.partition(":")[0]
-    if "split" not in inspect.signature(find("data", kind)).parameters:
-        return None
-    try:
-        return named_data(f"{kind}:train", root)
-    except ValueError:
-        return None
-
-
-def benchmark_data(
-    chosen: Sequence[Any], on: str | None, root: Path | None
-) -> tuple[str, dict[bool, Any], Any]:
-    """What benchmarks run on.
-
-    Returns:
-        Name of the data set; with masks or without -> the pictures to evaluate; the training split,
-        where one of the benchmarks learns.
-
-    Raises:
-        Mistake: no data are named, they are not recognised, or there is no split to learn from.
-    """
-    if root is None and on is None:
-        raise Mistake(
-            f"{chosen[0].name} needs --data FOLDER; `unlazy list data` names what it knows"
-        )
-    name = on or recognised(root) if root is not None else str(on)
-    wanted = sorted({"masks" in each.needs for each in chosen})
-    opened = {masks: named_data(name, root, masks=masks) for masks in wanted}
-    learning = [each.name for each in chosen if "training" in each.needs]
-    training = training_split(name, root) if learning else None
-    if learning and training is None:
-        raise Mistake(
-            f"{name} has no training split to learn from; leave out {', '.join(learning)}"
-        )
-    return name, opened, training
-
-
 def device_of(name: str | None) -> str:
     """The device asked for; without a wish, this process's GPU if there is one."""
     import torch
 
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as problem:
+        reason = str(problem).splitlines()[0]
+        raise Mistake(f"--device {name} cannot be used here: {reason}") from problem
     return name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -95,7 +96,10 @@ def _read(text: str, kind: Any) -> Any:
             raise ValueError
         return text.lower() == "true"
     if kind is float:
-        return int(text) if text.lstrip("+-").isdigit() else float(text)
+        number = int(text) if text.lstrip("+-").isdigit() else float(text)
+        if not math.isfinite(number):
+            raise ValueError
+        return number
     return kind(text)
 
 

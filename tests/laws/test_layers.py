@@ -19,7 +19,7 @@ LAYERS = [
     {"benchmarks"},
     {"training", "report"},
     {"explorer", "inputs", "console"},
-    {"pages"},
+    {"pages", "bench_inputs"},
     {"cli_train", "cli_bench", "cli_dynamics"},
     {"cli_reproduce"},
     {"cli"},

@@ -212,6 +212,17 @@ def test_bench_from_the_command_line(tmp_path, capsys):
         (["bench", f"file:{run}", "knn", "--on", "scenes"], "training split"),
         (["bench", f"file:{run}", "knn", "--data", str(tmp_path)], "--on"),
         (["bench", f"file:{run}", "point-in-box"], "--data"),
+        (["bench", f"file:{run}", "coarse-segmentation", "--on", "photos"], "needs masks"),
+        (["bench", f"file:{run}", "knn", "--on", "tiny-imagenet:train", "--data", "."], "learn"),
+        (["bench", f"file:{run}", "point-in-box", "--on", "scenes", "--size", "64"], "own size"),
+        (["bench", f"file:{run}", "point-in-box", "--on", "scenes", "--fit", "squash"], "--fit"),
+        (
+            ["bench", f"file:{run}", "point-in-box", "--on", "scenes", "--device", "banana"],
+            "banana",
+        ),
+        (["bench", f"file:{run}", "discovery", "--on", "scenes", "--set", "k=nan"], "number"),
+        (["bench", f"file:{run}", "discovery", "--on", "scenes", "--set", "share=7"], "(0, 1]"),
+        (["bench", f"file:{run}", "linear", "--on", "scenes", "--set", "epochs=0"], "at least 1"),
         (["bench", f"file:{run}", "point-in-box", "--on", "scenes", "--set", "rule=x"], "overlap"),
     ):
         with pytest.raises(SystemExit) as stop:

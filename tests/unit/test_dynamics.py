@@ -37,7 +37,7 @@ def test_a_run_from_its_training_to_its_dynamics(tmp_path, monkeypatch, capsys):
         *("--on", "scenes", "-o", tmp_path / "out", "--workers", 0),
     )
     assert command(*words) == 0
-    found = sorted(path.name for path in (tmp_path / "out").iterdir())
+    found = sorted(path.name for path in (tmp_path / "out").glob("[!.]*"))
     assert found == [
         *("classification-00000004.json", "classification-00000008.json", "dynamics.svg"),
         *("point-in-box-00000004.json", "point-in-box-00000008.json"),
@@ -52,7 +52,10 @@ def test_a_run_from_its_training_to_its_dynamics(tmp_path, monkeypatch, capsys):
     assert command(*words) == 0
     assert (tmp_path / "out" / "classification-00000008.json").is_file()
     assert kept.stat().st_mtime_ns == before  # what is there is not measured again
-    assert command(*words, "--set", "nonsense=1") == 1
+    assert command(*words, "--set", "rule=center") == 1  # classification has no rule
+    other = ("dynamics", tmp_path / "run" / "small", "point-in-box", "--set", "rule=center")
+    assert command(*other, "--on", "scenes", "-o", tmp_path / "out", "--workers", 0) == 0
+    assert kept.stat().st_mtime_ns != before  # other settings are measured anew
     capsys.readouterr()
 
 

@@ -25,14 +25,14 @@ class Published:
         value: what it reports.
         source: paper and table.
         note: what to know before comparing.
-        data: that it was measured on, as on the command line; "" where the benchmark has but one.
+        data: that it was measured on, as on the command line.
     """
 
     model: str
     value: float
     source: str
     note: str = ""
-    data: str = ""
+    data: str = "imagenet"
 
 
 @dataclass(frozen=True)

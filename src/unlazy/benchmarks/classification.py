@@ -105,7 +105,8 @@ def usual_view(facts: Facts) -> View:
     """The middle of the picture, its short side 256 pixels for 224; small ones are shown whole."""
     side = min(facts.size)
     resize = round(side * 256 / 224) if side >= 128 else None
-    return View(facts.size, resize=resize)
+    filter_of: Any = facts.interpolation  # of View's two
+    return View(facts.size, resize=resize, interpolation=filter_of)
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,12 @@ class KNN:
         Published("DINO ViT-S/16, 300 epochs", 73.3, "DINO"),
         Published("DINO ViT-S/16, released", 74.5, "DINO"),
     )
+
+    def __post_init__(self) -> None:
+        if self.neighbours < 1 or (self.bank is not None and self.bank < 1):
+            raise ValueError("neighbours and bank must be at least 1")
+        if self.temperature <= 0:
+            raise ValueError("temperature must be above 0")
 
     def view(self, facts: Facts) -> View:
         """The middle of the picture: 256 to 224 pixels."""

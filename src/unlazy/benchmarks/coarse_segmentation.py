@@ -7,6 +7,7 @@ Shape legend: B pictures, A heads, H x W patches, h x w pixels.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -204,7 +205,7 @@ class CoarseSegmentation:
         """CRATE's for its variant; else DINO's and A's, which are on one scale."""
         if self.rule == "crate":
             return tuple(
-                Published(model, value, _CRATE)
+                Published(model, value, _CRATE, data="voc12:val")
                 for model, value in (
                     ("ViT-S/8, label", 14.1),
                     ("ViT-B/8, label", 19.2),
@@ -213,7 +214,7 @@ class CoarseSegmentation:
                     ("CRATE-S/8, label", 23.9),
                 )
             )
-        return (
+        rows = (
             Published("ViT-S/16, random weights", 22.0, _DINO),
             Published("ViT-S/16, label", 27.3, _DINO),
             Published("ViT-S/16, DINO", 45.9, _DINO),
@@ -227,6 +228,7 @@ class CoarseSegmentation:
             Published("ViT-S/16, DINO", 47.7, _A, _OPEN),
             Published("ViT-S/16 + LazyStrike, DINO", 55.1, _A, _OPEN),
         )
+        return tuple(dataclasses.replace(row, data="voc12:val") for row in rows)
 
     def view(self, facts: Facts) -> View:
         """The whole picture, padded."""

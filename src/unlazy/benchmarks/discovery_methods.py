@@ -62,6 +62,14 @@ class Methods:
     tau: float = 0.2
     eps: float = 1e-5
 
+    def __post_init__(self) -> None:
+        if not self.methods or len(set(self.methods)) != len(self.methods):
+            raise ValueError("methods must name at least one, each once")
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share is a part of the mass in (0, 1], not {self.share}")
+        if self.ddof not in (0, 1) or self.potentials < 1:
+            raise ValueError("ddof is 0 or 1, potentials at least 1")
+
     def supported(self, facts: Facts) -> tuple[Method, ...]:
         """The methods that a model has the features for.
 

@@ -52,6 +52,10 @@ class LinearProbe:
         Published("DINO ViT-S/16, released", 77.0, "DINO", "crops, four blocks"),
     )
 
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch) < 1 or (self.bank is not None and self.bank < 1):
+            raise ValueError("epochs, batch and bank must be at least 1")
+
     def view(self, facts: Facts) -> View:
         """The middle of the picture: 256 to 224 pixels."""
         return usual_view(facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,15 @@ from typing import Any
 from unlazy.backbones.base import Backbone
 from unlazy.benchmarks.base import Benchmark, Inputs, Published
 from unlazy.benchmarks.sheet import Sheet
+from unlazy.data.sample import Unreadable
+from unlazy.data.spread import Spread
 from unlazy.geometry import View
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import Measured, measure
 from unlazy.parts import Keep
 from unlazy.report.record import Record, record_of
+
+LOOKED_AT = 16  # pictures, for what the benchmark needs
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,9 @@ class Outcome:
 
     def published(self) -> list[Published]:
         """Published figures on the same data; on other data those of the first set in the list."""
-        rows = self.benchmark.published
-        data = self.record.data["source"]
-        if rows and all(row.data not in ("", data) for row in rows):
-            data = rows[0].data
-        return [row for row in rows if row.data in ("", data)]
+        rows, source = self.benchmark.published, self.record.data["source"]
+        same = [row for row in rows if row.data in (source, source.partition(":")[0])]
+        return same or [row for row in rows if row.data == rows[0].data]
 
     def files(self) -> dict[str, bytes]:
         """What the benchmark writes beside the Record: name -> content."""
@@ -65,6 +68,25 @@ class Outcome:
 def _scaled(found: Estimate, scale: float) -> Estimate:
     low, high = (None if each is None else each * scale for each in (found.low, found.high))
     return Estimate(found.value * scale, low, high)
+
+
+def _check_needs(benchmark: Benchmark, evaluated: Any, source: str) -> None:
+    """Look at a few pictures before all are passed through a model.
+
+    Raises:
+        ValueError: none of them has what the benchmark needs.
+    """
+    few = []
+    for place in range(len(part := Spread(evaluated, LOOKED_AT))):
+        with suppress(Unreadable):
+            few.append(part[place])
+    fields = {"boxes": "boxes", "masks": "mask", "labels": "label"}
+    for need in sorted(benchmark.needs & fields.keys()):
+        if few and all(getattr(each, fields[need]) is None for each in few):
+            raise ValueError(
+                f"{benchmark.name} needs {need}; none of {len(few)} pictures of {source} looked at"
+                " has any"
+            )
 
 
 def run_benchmark(
@@ -100,7 +122,7 @@ def run_benchmark(
     """
     if "training" in benchmark.needs and training is None:
         raise ValueError(f"{benchmark.name} learns from labelled training pictures; give some")
-
+    _check_needs(benchmark, evaluated, source)
     about = {"benchmark": benchmark, "version": benchmark.version, "source": source}
     kept = None if keep is None else Keep(keep, about)
 

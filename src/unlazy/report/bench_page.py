@@ -102,7 +102,7 @@ def _lines(outcome: Outcome) -> list[Line]:
     if not found:
         found = [Line(name, "–", "", "0", "no picture allowed it", "ours")]
     for row in outcome.published():
-        source = f"{row.source} ({row.note})" if row.note else row.source
+        source = f"{row.source}, {row.data}" + (f" ({row.note})" if row.note else "")
         found.append(Line(row.model, f"{row.value:.1f}", "", "", source, "published"))
     return found
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 
 from unlazy import distributed
@@ -44,6 +45,7 @@ def results(backbone: TrainedViT, splits: Splits) -> dict[str, Any]:
 
     Under torchrun all ranks take part and get the same.
     """
+    backbone.to("cuda" if torch.cuda.is_available() else "cpu")
     view = usual_view(backbone.facts)
     bank = among(splits.training, len(splits.validation))
     vectors = measure(backbone, bank, [Vectors()], view=view).seen["vectors"]
@@ -77,7 +79,10 @@ def write_card(run: Path, splits: Splits, *, command: str) -> dict[str, Any]:
         "weights_hash": backbone.fingerprint(),
         **found,
         "environment": environment(
-            device="cpu", dtype="float32", ranks=distributed.world(), seed=0
+            device=str(next(backbone.parameters()).device),
+            dtype="float32",
+            ranks=distributed.world(),
+            seed=0,
         ),
     }
     plain = _rounded(card)
