@@ -45,7 +45,7 @@ def scenes_readings() -> tuple[SceneRecipe, ...]:
 
     Data: drawn scenes, as ``tiny_scenes``.
     Cost: a minute a run on one CPU core, 21 runs.
-    Expected: docs/evidence/training.md.
+    Expected: not measured yet.
     Command: ``unlazy train scenes_readings``
     """
     found = {
@@ -61,7 +61,7 @@ def scenes_difficulty() -> tuple[SceneRecipe, ...]:
 
     Data: drawn scenes, as ``tiny_scenes``.
     Cost: a minute a run on one CPU core, 20 runs.
-    Expected: docs/evidence/training.md.
+    Expected: not measured yet.
     Command: ``unlazy train scenes_difficulty``
     """
     kinds: dict[str, dict[str, Any]] = {
@@ -86,7 +86,7 @@ def scenes_length() -> tuple[SceneRecipe, ...]:
 
     Data: drawn scenes, as ``tiny_scenes``.
     Cost: a minute a run on one CPU core, 12 runs, of half to four times the epochs.
-    Expected: docs/evidence/training.md.
+    Expected: not measured yet.
     Command: ``unlazy train scenes_length``
     """
     return tuple(
@@ -101,7 +101,7 @@ def scenes_tokens() -> tuple[SceneRecipe, ...]:
 
     Data: drawn scenes, as ``tiny_scenes``.
     Cost: a minute a run on one CPU core, 19 runs; small patches cost more.
-    Expected: docs/evidence/training.md.
+    Expected: not measured yet.
     Command: ``unlazy train scenes_tokens``
     """
     windows = {"windows": (0, 1, 2, 3), "window": 4}
@@ -125,7 +125,7 @@ def tiny_pools() -> tuple[LabelRecipe, ...]:
 
     Data: Tiny ImageNet, its first 24 classes (12,000 pictures).
     Cost: 12 minutes a run on one CPU core (137 images/s), 9 runs.
-    Expected: docs/evidence/training.md.
+    Expected: not measured yet.
     Command: ``unlazy train tiny_pools --data tiny-imagenet-200``
     """
     pools: dict[str, dict[str, Any]] = {
