@@ -1,7 +1,6 @@
 """Object discovery against literal transcriptions, and where the transcriptions end."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -316,16 +315,11 @@ def test_boxes_on_photographs_equal_the_transcriptions(centred):
 
 
 @pytest.mark.slow
-def test_boxes_on_coco_photographs_equal_the_transcriptions():
-    from PIL import Image
-
+def test_boxes_on_large_photographs_equal_the_transcriptions():
+    from unlazy.data.photos import Photos
     from unlazy.geometry import View
 
-    folder = Path("/work/cache/data/coco128")
-    found = sorted(folder.rglob("*.jpg"))[:3]
-    if not found:
-        pytest.skip("coco128 is not unpacked")
-    pictures = [Image.open(path).convert("RGB") for path in found]
+    pictures = [Photos()[index].image for index in range(3)]
     view = View((352, 480), multiple=(16, 16))
     keys = real_keys("timm:vit_small_patch16_224", view, pictures, weights="random")
     check_real(*keys, centred=True)

@@ -56,9 +56,15 @@ class Objects:
             self.labels[rows],
             None if self.difficult is None else self.difficult[rows],
             None if self.truncated is None else self.truncated[rows],
-            tuple(each for each, kept in zip(self.segments, rows, strict=False) if kept),
+            self._segments_of(rows),
             self.void,
         )
+
+    def _segments_of(self, rows: np.ndarray) -> tuple[Any, ...]:
+        """Those of the rows (k,) bool; none where there are no masks."""
+        if not self.segments:
+            return ()
+        return tuple(each for each, kept in zip(self.segments, rows, strict=True) if kept)
 
 
 def objects_of(

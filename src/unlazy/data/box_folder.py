@@ -14,6 +14,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 from unlazy.data.annotated import Entry, Problems, objects_of
@@ -93,11 +94,13 @@ def _from_csv(
     for place, fields in _lines(file):
         name = f"{file.name}, line {place}"
         try:
-            box = tuple(float(fields[key]) for key in COLUMNS[1:5])
+            if None in fields:
+                raise ValueError("more fields than columns")
+            box = tuple(float(fields[key] or "") for key in COLUMNS[1:5])
         except (KeyError, TypeError, ValueError):
             problems.add(name, f"it is no {','.join(COLUMNS[:5])}[,label] and left out")
             continue
-        path = known.get(fields["name"])
+        path = known.get(str(fields["name"]))
         if path is None:
             problems.add(name, f"there is no picture {fields['name']!r}, or several")
             continue
@@ -119,7 +122,7 @@ def _from_csv(
     return entries, list(classes)
 
 
-def _lines(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _lines(file: Path) -> Iterator[tuple[int, dict[str | None, str | None]]]:
     """Line number and fields by the names of COLUMNS."""
     with file.open(newline="", encoding="utf-8-sig") as opened:
         try:
@@ -130,7 +133,8 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 if reader.line_num == 1 and set(COLUMNS[:5]) <= set(fields):
                     columns = tuple(fields)
                 elif any(fields):
-                    yield reader.line_num, dict(zip(columns, fields, strict=False))
+                    # a field that is missing is None, one too many stands under None
+                    yield reader.line_num, dict(zip_longest(columns, fields))
         except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(f"{file} is no CSV: {error}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -116,10 +117,11 @@ def similarity_densities(
 
 
 def lines(curve: Curve, *, name: str) -> str:
-    """Any curve: up to five lines with their labels above."""
+    """Any curve: its lines with their labels above; after five, styles come again."""
     figure, axes = _canvas()
-    styles = zip((ACCENT, ALARM, MUTED, INK, ACCENT), ("-", "-", "-", "--", ":"), strict=True)
-    for (label, points), (colour, style) in zip(curve.lines, styles, strict=False):
+    styles = cycle(((ACCENT, "-"), (ALARM, "-"), (MUTED, "-"), (INK, "--"), (ACCENT, ":")))
+    for label, points in curve.lines:
+        colour, style = next(styles)
         across, up = zip(*points, strict=True)
         axes.plot(across, up, style, color=colour, label=label, marker="o", markersize=3)
     axes.set_xlabel(curve.across)
