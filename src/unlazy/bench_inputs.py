@@ -3,11 +3,63 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unlazy.console import progress
 from unlazy.inputs import Mistake, Options, named_data
+
+
+@dataclass(frozen=True)
+class Data:
+    """What benchmarks run on.
+
+    Attributes:
+        name: of the data set.
+        opened: with masks or without -> the pictures to evaluate.
+        training: the training split, or None.
+    """
+
+    name: str
+    opened: Mapping[bool, Any]
+    training: Any
+
+    def of(self, benchmark: Any) -> Any:
+        """The pictures that a benchmark evaluates."""
+        return self.opened["masks" in benchmark.needs]
+
+
+def run_one(
+    benchmark: Any,
+    backbone: Any,
+    data: Data,
+    options: Options,
+    *,
+    label: str | None = None,
+    keep: Path | None = None,
+) -> Any:
+    """Run one benchmark under a progress bar; on all ranks."""
+    from unlazy import distributed
+    from unlazy.report.bench import run_benchmark
+    from unlazy.report.run import default_workers
+
+    evaluated = data.of(benchmark)
+    with progress(label or benchmark.name) as (bar, task):
+        bar.update(task, total=len(distributed.shard(len(evaluated))))
+        return run_benchmark(
+            benchmark,
+            backbone,
+            evaluated,
+            data.training,
+            source=data.name,
+            batch_size=options.batch_size,
+            workers=default_workers() if options.workers is None else options.workers,
+            seed=options.seed,
+            progress=lambda done: bar.update(task, advance=done),
+            keep=keep,
+        )
 
 
 def recognised(root: Path) -> str:
@@ -38,14 +90,8 @@ def training_split(name: str, root: Path | None) -> Any:
         return None
 
 
-def benchmark_data(
-    chosen: Sequence[Any], on: str | None, root: Path | None
-) -> tuple[str, dict[bool, Any], Any]:
-    """What benchmarks run on.
-
-    Returns:
-        Name of the data set; with masks or without -> the pictures to evaluate; the training split,
-        where one of the benchmarks learns.
+def benchmark_data(chosen: Sequence[Any], on: str | None, root: Path | None) -> Data:
+    """What benchmarks run on; the training split is there where one of them learns.
 
     Raises:
         Mistake: no data are named, they are not recognised, or there is no split to learn from.
@@ -68,7 +114,7 @@ def benchmark_data(
         raise Mistake(
             f"{name} has no training split to learn from; leave out {', '.join(learning)}"
         )
-    return name, opened, training
+    return Data(name, opened, training)
 
 
 def check_options(options: Options, backbone: Any) -> None:

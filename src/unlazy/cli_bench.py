@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unlazy.bench_inputs import benchmark_data, check_options
+from unlazy.bench_inputs import benchmark_data, check_options, run_one
 from unlazy.console import progress
 from unlazy.inputs import (
     Mistake,
@@ -49,18 +49,15 @@ def bench(
     """
     from unlazy import distributed
     from unlazy.catalog import find
-    from unlazy.report.bench import run_benchmark
     from unlazy.report.bench_page import write_bench_page
     from unlazy.report.record import write_whole
-    from unlazy.report.run import default_workers
     from unlazy.report.write import claim, naming
     from unlazy.settings import override
 
     if not benchmarks:
         raise Mistake("name a benchmark; `unlazy list benchmarks` has them")
     chosen = [override(find("benchmarks", name)(), settings) for name in benchmarks]
-    name, opened, training = benchmark_data(chosen, on, options.data)
-    workers = default_workers() if options.workers is None else options.workers
+    data = benchmark_data(chosen, on, options.data)
     outcomes = []
     with distributed.started():
         if distributed.on_main():
@@ -69,24 +66,10 @@ def bench(
         check_options(options, backbone)
         if fix is not None:
             backbone = fixed_of(
-                fix, backbone, next(iter(opened.values())), [name], options, progress
+                fix, backbone, next(iter(data.opened.values())), [data.name], options, progress
             )
         for each in chosen:
-            evaluated = opened["masks" in each.needs]
-            with progress(each.name) as (bar, task):
-                bar.update(task, total=len(distributed.shard(len(evaluated))))
-                outcome = run_benchmark(
-                    each,
-                    backbone,
-                    evaluated,
-                    training,
-                    source=name,
-                    batch_size=options.batch_size,
-                    workers=workers,
-                    seed=options.seed,
-                    progress=lambda done, bar=bar, task=task: bar.update(task, advance=done),
-                    keep=output / KEPT / each.name,
-                )
+            outcome = run_one(each, backbone, data, options, keep=output / KEPT / each.name)
             outcomes.append(outcome)
             if distributed.on_main():
                 with naming(output):

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unlazy.bench_inputs import benchmark_data, check_options
-from unlazy.console import progress
+from unlazy.bench_inputs import Data, benchmark_data, check_options, run_one
 from unlazy.inputs import Mistake, Options, device_of
 
 
@@ -33,10 +32,8 @@ def dynamics(
     """
     from unlazy import distributed
     from unlazy.catalog import find, load_backbone
-    from unlazy.report.bench import run_benchmark
     from unlazy.report.dynamics import kept_models, write_plot
     from unlazy.report.record import write_whole
-    from unlazy.report.run import default_workers
     from unlazy.report.write import claim
     from unlazy.settings import override
 
@@ -44,8 +41,7 @@ def dynamics(
         raise Mistake("name a benchmark; `unlazy list benchmarks` has them")
     models = kept_models(run)
     chosen = [override(find("benchmarks", name)(), settings) for name in benchmarks]
-    name, opened, training = benchmark_data(chosen, on, options.data)
-    workers = default_workers() if options.workers is None else options.workers
+    data = benchmark_data(chosen, on, options.data)
     records: dict[str, list[tuple[int, Any]]] = {each.name: [] for each in chosen}
     with distributed.started():
         if distributed.on_main():
@@ -56,23 +52,11 @@ def dynamics(
             check_options(options, backbone)
             for each in chosen:
                 path = output / f"{each.name}-{step:08d}.json"
-                evaluated = opened["masks" in each.needs]
-                known = _identity(backbone, evaluated, training, each, options)
+                known = _identity(backbone, data, each, options)
                 found = _finished(path, known)
                 if found is None:
-                    with progress(f"{each.name}, step {step:,}") as (bar, task):
-                        bar.update(task, total=len(distributed.shard(len(evaluated))))
-                        outcome = run_benchmark(
-                            each,
-                            backbone,
-                            evaluated,
-                            training,
-                            source=name,
-                            batch_size=options.batch_size,
-                            workers=workers,
-                            seed=options.seed,
-                            progress=lambda n, bar=bar, task=task: bar.update(task, advance=n),
-                        )
+                    label = f"{each.name}, step {step:,}"
+                    outcome = run_one(each, backbone, data, options, label=label)
                     if distributed.on_main():
                         outcome.record.write(path)
                         write_whole(_mark(path), known.encode())
@@ -82,17 +66,15 @@ def dynamics(
             print(f"plot: {write_plot(chosen, records, output)}")
 
 
-def _identity(
-    backbone: Any, evaluated: Any, training: Any, benchmark: Any, options: Options
-) -> str:
+def _identity(backbone: Any, data: Data, benchmark: Any, options: Options) -> str:
     """What the numbers depend on: another one is measured anew; "" where that cannot be told."""
     from unlazy.identity import Unidentified, identity
 
     about = {"benchmark": benchmark, "version": benchmark.version, "seed": options.seed}
-    about |= {"training": len(training) if training is not None else 0}
+    about |= {"training": len(data.training) if data.training is not None else 0}
     try:
         view = benchmark.view(backbone.facts)
-        return identity(backbone, evaluated, [], view=view, about=about)
+        return identity(backbone, data.of(benchmark), [], view=view, about=about)
     except Unidentified:
         return ""
 

@@ -43,7 +43,7 @@ def test_columns_go_by_their_names(root):
 
 def test_bad_lines_are_named_and_the_rest_goes_on(root):
     lines = ["a.png,1,2,3,4", "b.png,1,2,3", "b.png,1,x,3,4", "none.png,1,2,3,4", ""]
-    lines += ["c.png,1,2,3,4,yeti", "c.png,1,2,3,4,cat"]
+    lines += ["c.png,1,2,3,4,yeti", "c.png,1,2,3,4,cat", "c.png,1,2,3,4,cat,5"]
     (root / "boxes.csv").write_text("\n".join(lines))
     data = BoxFolder(root)
     assert "or several" in data.problems["boxes.csv, line 1"]  # two folders have an a.png
@@ -51,6 +51,7 @@ def test_bad_lines_are_named_and_the_rest_goes_on(root):
     assert "left out" in data.problems["boxes.csv, line 3"]
     assert "no picture 'none.png'" in data.problems["boxes.csv, line 4"]
     assert data.problems["boxes.csv, line 6"] == "class 'yeti' is none of cat, dog"
+    assert "left out" in data.problems["boxes.csv, line 8"]
     assert data[3].boxes.tolist() == [[1, 2, 3, 4]] * 2
     assert data[3].box_labels.tolist() == [-1, 0]
 
