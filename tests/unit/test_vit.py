@@ -15,7 +15,7 @@ from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.backbones.vit_files import load_weights
 from unlazy.backbones.vit_timm import from_timm, to_timm
 from unlazy.backbones.weights import CheckpointMismatch
-from unlazy.catalog import UnknownName
+from unlazy.catalog import UnknownName, load_backbone
 
 SMALL = {"img_size": 32, "embed_dim": 48, "depth": 3, "num_heads": 3, "num_classes": 7}
 TO_TIMM = {
@@ -273,6 +273,19 @@ def test_a_saved_folder_loads_here_and_in_timm(name, tmp_path):
     else:
         with pytest.raises(KeyError, match="architecture"):
             timm.create_model(f"local-dir:{tmp_path}", pretrained=True)
+
+
+@torch.inference_mode()
+def test_a_saved_folder_is_a_model_of_the_command_line(tmp_path):
+    model = build(pool="lazy_strike", keep=3, registers=1)
+    model.save_pretrained(tmp_path / "mine")
+    backbone = load_backbone(f"file:{tmp_path / 'mine'}")
+    assert backbone.facts.name == "file:mine"
+    x = images(model)
+    assert torch.equal(backbone.encode(x), model.pooled(model.forward_features(x)))
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    with pytest.raises(UnknownName, match=r"recipe\.json \(or unlazy's config\.json\) is missing"):
+        load_backbone(f"file:{tmp_path / 'mine'}")
 
 
 def test_a_pushed_folder_is_the_saved_one(monkeypatch):

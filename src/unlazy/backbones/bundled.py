@@ -13,6 +13,7 @@ from unlazy.backbones.base import Backbone
 from unlazy.catalog import UnknownName, suggest
 
 FOLDER = resources.files("unlazy") / "bundled"
+WEIGHTS = "model.safetensors"
 CLASSES = "classes.safetensors"
 """Vectors (C, E) of the training data's classes, where texts were the supervision."""
 SUPERVISIONS = ("label", "text", "self")
@@ -52,21 +53,36 @@ def load(name: str, *, weights: Any = "pretrained", size: int | None = None) -> 
 
 
 def load_run(folder: str, *, weights: Any = "pretrained", size: int | None = None) -> Backbone:
-    """The model of a finished training run: a folder with recipe.json and model.safetensors.
+    """The model of a training run, or one that ``save_pretrained`` wrote; ``size`` is not needed.
 
     Raises:
-        UnknownName: the folder is not such a run.
+        UnknownName: the folder is neither.
     """
     run = Path(folder)
-    for file in ("recipe.json", "model.safetensors"):
-        if not (run / file).is_file():
-            raise UnknownName(
-                f"{folder} is no finished run: {file} is missing."
-                " For weights of a known architecture use --checkpoint FILE with timm:NAME."
-            )
-    recipe = json.loads((run / "recipe.json").read_text())
-    chosen = run / "model.safetensors" if weights == "pretrained" else weights
+    recipe = _described(run)
+    if recipe is None or not (run / WEIGHTS).is_file():
+        missing = WEIGHTS if recipe is not None else "recipe.json (or unlazy's config.json)"
+        raise UnknownName(
+            f"{folder} is no finished run: {missing} is missing."
+            " For weights of a known architecture use --checkpoint FILE with timm:NAME."
+        )
+    chosen = run / WEIGHTS if weights == "pretrained" else weights
     return _build(recipe, name=f"file:{run.name}", weights=chosen, classes=run / CLASSES)
+
+
+def _described(folder: Path) -> dict[str, Any] | None:
+    """The recipe of a run; of a saved model, its architecture alone; None where there is neither.
+
+    A saved model does not say how it was supervised: with a head it is taken for label supervision.
+    """
+    if (folder / "recipe.json").is_file():
+        return json.loads((folder / "recipe.json").read_text())
+    if not (folder / "config.json").is_file():
+        return None
+    fields = json.loads((folder / "config.json").read_text()).get("unlazy")
+    if not isinstance(fields, dict):
+        return None
+    return {"model": fields, "supervision": "label" if fields.get("num_classes") else "self"}
 
 
 def _build(
