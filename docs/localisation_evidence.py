@@ -89,7 +89,8 @@ def run(roots: dict[str, str]) -> None:
         keys = {each: job.key(each) for each in job.benchmarks}
         if all(records.get(key, {}).get("weights_hash") == weights for key in keys.values()):
             continue
-        said = " ".join(["unlazy", *job.words({name: name for name in roots})])
+        shown = {name: Path(root).name for name, root in roots.items()}
+        said = " ".join(["unlazy", *job.words(shown)])
         sys.stderr.write(f"{said}\n")
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "bench"

@@ -60,6 +60,7 @@ FIXES = {
     "norm-clipping": "unlazy.fixes.baselines:NormClipping",
     "neighbour-median": "unlazy.fixes.baselines:NeighbourMedian",
     "position-mean": "unlazy.fixes.baselines:PositionMean",
+    "pooled": "unlazy.fixes.pooled:Pooled",
 }
 BENCHMARKS = {
     "point-in-box": "unlazy.benchmarks.point_in_box:PointInBox",

@@ -6,6 +6,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from unlazy.catalog import UnknownName, find, suggest
@@ -44,12 +45,14 @@ def _choices(kind: Any) -> tuple[Any, ...]:
 
 
 def _typed(what: str, kind: Any, text: str) -> Any:
+    numbers = [each for each in _options(kind) if each in (int, float)]
+    for each in numbers:  # int first: 1 is a count where 0.5 is a share
+        with suppress(ValueError):
+            return each(text)
+    if numbers:
+        names = " or ".join(each.__name__ for each in numbers)
+        raise ValueError(f"{what} takes a number ({names}), got {text!r}")
     for each in _options(kind):
-        if each in (int, float):
-            try:
-                return each(text)
-            except ValueError:
-                raise ValueError(f"{what} takes a number ({each.__name__}), got {text!r}") from None
         choices = _choices(each)
         if text in choices:
             return text

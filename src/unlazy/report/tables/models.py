@@ -41,7 +41,7 @@ CLIP_REGISTERS = clip("model.registers=4")
 
 HALF = (
     "The text keeps half of the patches, the public code one a channel: `model.keep=1` is the"
-    " latter. Its checkpoints are read by no MODEL with this pool."
+    " latter. Its checkpoints are read with `unlazy fix pooled`."
 )
 DINO_TWICE = "DINO's ViT has 45.3 in Table 1 and 44.5 in Table 3."
 DINO_SIZE = "The size of DINO's ViT is not said; Table 7 has ViT-S throughout."
