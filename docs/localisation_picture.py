@@ -33,7 +33,8 @@ def draw(path: Path, count: int = 5) -> None:
     figure, axes = pyplot.subplots(count, size, figsize=(1.7 * size, 1.75 * count))
     for place, name in enumerate(MODELS):
         backbone = unlazy.load_backbone(f"bundled:{name}")
-        seen = run_benchmark(Discovery(), backbone, scenes, source="scenes").measured.seen
+        benchmark: Any = Discovery()
+        seen = run_benchmark(benchmark, backbone, scenes, source="scenes").measured.seen
         for row in range(count):
             sample = scenes[row]
             found, scored = axes[row, 2 * place], axes[row, 2 * place + 1]

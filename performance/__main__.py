@@ -16,6 +16,7 @@ from performance import (
     discovery_forward,
     fixes,
     memory,
+    point_in_box,
     pooling,
     report,
 )
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "fixes": fixes.figures,
     "discovery": discovery.figures,
     "discovery-forward": discovery_forward.figures,
+    "point-in-box": point_in_box.figures,
 }
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from rich import box
 from rich.table import Table
 
-Unit = Literal["x", "s", "MB", "kB", "B", "share"]
+Unit = Literal["x", "s", "MB", "kB", "B", "share", "images/s"]
 
 
 @dataclass(frozen=True)
