@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unlazy.console import progress
-from unlazy.inputs import Mistake, Options, named_data
+from unlazy.inputs import Mistake, Options, Weights, named_data, named_fix
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,10 @@ def run_one(
     from unlazy.report.bench import run_benchmark
     from unlazy.report.run import default_workers
 
-    evaluated = data.of(benchmark)
+    evaluated, first = data.of(benchmark), getattr(benchmark, "learns_from", None)
+    lengths = [len(evaluated), *([] if first is None else [len(first(data.training))])]
     with progress(label or benchmark.name) as (bar, task):
-        bar.update(task, total=len(distributed.shard(len(evaluated))))
+        bar.update(task, total=sum(len(distributed.shard(length)) for length in lengths))
         return run_benchmark(
             benchmark,
             backbone,
@@ -60,6 +63,89 @@ def run_one(
             progress=lambda done: bar.update(task, advance=done),
             keep=keep,
         )
+
+
+def folder_of(model: str, weights: Weights, fix: str | None) -> Path:
+    """Where Records of a model go that no folder was named for.
+
+    >>> folder_of("timm:vit_tiny", Weights(random=True), "norm-clipping")
+    PosixPath('runs/bench/timm-vit_tiny-random-norm-clipping')
+    """
+    from unlazy.report.write import slug
+
+    file = weights.checkpoint.stem if weights.checkpoint else ""
+    words = (model, file, "random" if weights.random else "", fix or "")
+    return Path("runs/bench") / slug("-".join(word for word in words if word))
+
+
+def refuse_others(output: Path, backbone: Any, fix: str | None) -> None:
+    """A folder holds Records of one model, or its page and they would not belong together.
+
+    Args:
+        output: the folder.
+        backbone: the model, not yet under ``fix``.
+        fix: its name, or a saved one's folder.
+
+    Raises:
+        Mistake: there is a Record of another model, of other weights or under another fix.
+    """
+    from unlazy.fixes.base import fixed_name
+
+    name, under = backbone.facts.name, backbone.fix
+    if fix is not None:
+        found = named_fix(fix)
+        name, under = fixed_name(name, found), found.name
+    own = (name, backbone.fingerprint(), under)
+    for path in sorted(output.glob("*.json")):
+        try:
+            record = json.loads(path.read_text())
+            model = record["model"]
+            there = (model["name"], model["weights_hash"], record["fix"])
+        except (ValueError, KeyError, TypeError):  # no Record
+            continue
+        if there != own:
+            weights = " with other weights" if there[0] == name else ""
+            raise Mistake(
+                f"{output} holds the Records of {there[0]}{weights}; choose another folder with -o,"
+                " or delete it"
+            )
+
+
+def identity_of(backbone: Any, data: Data, benchmark: Any, options: Options) -> str:
+    """What the numbers depend on: another one is measured anew; "" where that cannot be told."""
+    from unlazy.identity import Unidentified, identity
+
+    about = {"benchmark": benchmark, "version": benchmark.version, "seed": options.seed}
+    about |= {"training": len(data.training) if data.training is not None else 0}
+    try:
+        view = benchmark.view(backbone.facts)
+        return identity(backbone, data.of(benchmark), [], view=view, about=about)
+    except Unidentified:
+        return ""
+
+
+def measured_before(path: Path, known: str) -> Any:
+    """The Record of an earlier run of the same identity, if it is there; else None."""
+    mark = _mark(path)
+    if not known or not path.is_file() or not mark.is_file():
+        return None
+    return json.loads(path.read_text()) if mark.read_text() == _marked(path, known) else None
+
+
+def mark_measured(path: Path, known: str) -> None:
+    """Say of a Record what its numbers depend on."""
+    from unlazy.report.record import write_whole
+
+    write_whole(_mark(path), _marked(path, known).encode())
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.identity")
+
+
+def _marked(path: Path, known: str) -> str:
+    """Identity, and a hash of the Record itself: another one may have taken its place."""
+    return f"{known} {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def recognised(root: Path) -> str:

@@ -10,7 +10,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unlazy.bench_inputs import benchmark_data, check_options, run_one
+from unlazy.bench_inputs import (
+    Data,
+    benchmark_data,
+    check_options,
+    folder_of,
+    refuse_others,
+    run_one,
+)
 from unlazy.console import progress
 from unlazy.inputs import (
     Mistake,
@@ -29,7 +36,10 @@ def bench(
     model: str,
     /,
     *benchmarks: Annotated[str, Parameter(help="Names; see `unlazy list benchmarks`.")],
-    output: Annotated[Path, Parameter(name=["-o", "--output"])] = Path("runs/bench"),
+    output: Annotated[
+        Path | None,
+        Parameter(name=["-o", "--output"], help="Default: runs/bench/MODEL, with the fix's name."),
+    ] = None,
     on: Annotated[
         str | None,
         Parameter(help="The data set: NAME or NAME:SPLIT; default: what DATA is recognised as."),
@@ -49,42 +59,54 @@ def bench(
     """
     from unlazy import distributed
     from unlazy.catalog import find
-    from unlazy.report.bench_page import write_bench_page
-    from unlazy.report.record import write_whole
-    from unlazy.report.write import claim, naming
+    from unlazy.report.write import claim
     from unlazy.settings import override
 
     if not benchmarks:
         raise Mistake("name a benchmark; `unlazy list benchmarks` has them")
     chosen = [override(find("benchmarks", name)(), settings) for name in benchmarks]
     data = benchmark_data(chosen, on, options.data)
-    outcomes = []
+    folder = output or folder_of(model, weights, fix)
     with distributed.started():
         if distributed.on_main():
-            claim(output)
+            claim(folder)
         backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
         check_options(options, backbone)
-        if fix is not None:
-            backbone = fixed_of(
-                fix, backbone, next(iter(data.opened.values())), [data.name], options, progress
-            )
-        for each in chosen:
-            outcome = run_one(each, backbone, data, options, keep=output / KEPT / each.name)
-            outcomes.append(outcome)
-            if distributed.on_main():
-                with naming(output):
-                    output.mkdir(parents=True, exist_ok=True)
-                    outcome.record.write(output / f"{each.name}.json")
-                    for file, content in outcome.files().items():
-                        write_whole(output / file, content)
         if distributed.on_main():
-            _tell(outcomes, output)
+            refuse_others(folder, backbone, fix)
+        if fix is not None:
+            first = next(iter(data.opened.values()))
+            backbone = fixed_of(fix, backbone, first, [data.name], options, progress)
+        run_all(chosen, backbone, data, options, folder)
+
+
+def run_all(
+    chosen: Sequence[Any], backbone: Any, data: Data, options: Options, output: Path
+) -> None:
+    """Run benchmarks of one model; write and tell what came of them. On all ranks."""
+    from unlazy import distributed
+    from unlazy.report.bench_page import write_bench_page
+    from unlazy.report.record import write_whole
+    from unlazy.report.write import naming
+
+    outcomes = []
+    for each in chosen:
+        outcome = run_one(each, backbone, data, options, keep=output / KEPT / each.name)
+        outcomes.append(outcome)
+        if distributed.on_main():
             with naming(output):
-                print(f"page: {write_bench_page(outcomes, output)}")
-            for each in chosen:
-                shutil.rmtree(output / KEPT / each.name, ignore_errors=True)
-            with suppress(OSError):  # it holds what a run of other benchmarks observed
-                (output / KEPT).rmdir()
+                output.mkdir(parents=True, exist_ok=True)
+                outcome.record.write(output / f"{each.name}.json")
+                for file, content in outcome.files().items():
+                    write_whole(output / file, content)
+    if distributed.on_main():
+        _tell(outcomes, output)
+        with naming(output):
+            print(f"page: {write_bench_page(outcomes, output)}")
+        for each in chosen:
+            shutil.rmtree(output / KEPT / each.name, ignore_errors=True)
+        with suppress(OSError):  # it holds what a run of other benchmarks observed
+            (output / KEPT).rmdir()
 
 
 def _tell(outcomes: Sequence[Any], output: Path) -> None:

@@ -8,7 +8,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unlazy.bench_inputs import Data, benchmark_data, check_options, run_one
+from unlazy.bench_inputs import (
+    benchmark_data,
+    check_options,
+    identity_of,
+    mark_measured,
+    measured_before,
+    run_one,
+)
 from unlazy.inputs import Mistake, Options, device_of
 
 
@@ -33,7 +40,6 @@ def dynamics(
     from unlazy import distributed
     from unlazy.catalog import find, load_backbone
     from unlazy.report.dynamics import kept_models, write_plot
-    from unlazy.report.record import write_whole
     from unlazy.report.write import claim
     from unlazy.settings import override
 
@@ -52,41 +58,15 @@ def dynamics(
             check_options(options, backbone)
             for each in chosen:
                 path = output / f"{each.name}-{step:08d}.json"
-                known = _identity(backbone, data, each, options)
-                found = _finished(path, known)
+                known = identity_of(backbone, data, each, options)
+                found = measured_before(path, known)
                 if found is None:
                     label = f"{each.name}, step {step:,}"
                     outcome = run_one(each, backbone, data, options, label=label)
                     if distributed.on_main():
                         outcome.record.write(path)
-                        write_whole(_mark(path), known.encode())
+                        mark_measured(path, known)
                     found = json.loads(outcome.record.to_json())
                 records[each.name].append((step, found))
         if distributed.on_main():
             print(f"plot: {write_plot(chosen, records, output)}")
-
-
-def _identity(backbone: Any, data: Data, benchmark: Any, options: Options) -> str:
-    """What the numbers depend on: another one is measured anew; "" where that cannot be told."""
-    from unlazy.identity import Unidentified, identity
-
-    about = {"benchmark": benchmark, "version": benchmark.version, "seed": options.seed}
-    about |= {"training": len(data.training) if data.training is not None else 0}
-    try:
-        view = benchmark.view(backbone.facts)
-        return identity(backbone, data.of(benchmark), [], view=view, about=about)
-    except Unidentified:
-        return ""
-
-
-def _mark(path: Path) -> Path:
-    """Where it is written what a Record's numbers depend on."""
-    return path.with_name(f".{path.stem}.identity")
-
-
-def _finished(path: Path, known: str) -> Any:
-    """The Record of an earlier run of the same, if it is there."""
-    mark = _mark(path)
-    if not known or not path.is_file() or not mark.is_file() or mark.read_text() != known:
-        return None
-    return json.loads(path.read_text())

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unlazy.cli_bench import bench
-from unlazy.inputs import Mistake, Options
+from unlazy.bench_inputs import benchmark_data, identity_of, mark_measured, measured_before
+from unlazy.cli_bench import run_all
+from unlazy.inputs import Mistake, Options, Weights, backbone_of, device_of
 
 
 def reproduce(
@@ -53,20 +54,14 @@ def reproduce(
     if data is None and on is None:
         raise Mistake(f"{table} needs --data FOLDER, or --dry-run")
     claim(output)
-    failed: dict[Path, str] = {}
+    turns = runnable(planned)
+    failed = {each.folder: "its turn has not come" for each in turns}
     options = Options(data=data, batch_size=batch_size, workers=workers, device=device)
-    for each in runnable(planned):
-        each.record.unlink(missing_ok=True)  # of an earlier run
-    for each in runnable(planned):
+    for each in turns:
         print(f"\n{each.command}", flush=True)
         try:
-            bench(
-                *(each.model, each.row.benchmark),
-                output=each.folder,
-                on=each.data,
-                settings=list(each.row.settings),
-                options=options,
-            )
+            _run(each, options)
+            del failed[each.folder]
         except (Mistake, ValueError, OSError, ImportError) as problem:
             failed[each.folder] = str(problem)
             print(f"not run: {problem}")
@@ -74,6 +69,28 @@ def reproduce(
     results = [result(row, failed) for row in planned]
     _tell(wanted, results)
     print(f"\ntable: {write_results(wanted, results, output)}")
+
+
+def _run(planned: Any, options: Options) -> None:
+    """Measure what a figure needs, unless the same was measured before: also for another table."""
+    from unlazy import distributed
+    from unlazy.catalog import find
+    from unlazy.report.write import claim
+    from unlazy.settings import override
+
+    chosen = override(find("benchmarks", planned.row.benchmark)(), planned.row.settings)
+    data = benchmark_data([chosen], planned.data, options.data)
+    with distributed.started():
+        claim(planned.folder)
+        backbone = backbone_of(planned.model, Weights(), None).to(device_of(options.device))
+        known = identity_of(backbone, data, chosen, options)
+        if measured_before(planned.record, known) is not None:
+            print(f"measured before: {planned.record}")
+            return
+        planned.record.unlink(missing_ok=True)  # of other weights or data
+        run_all([chosen], backbone, data, options, planned.folder)
+        if known:
+            mark_measured(planned.record, known)
 
 
 def _models(words: Sequence[str]) -> dict[str, str]:

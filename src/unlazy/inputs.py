@@ -190,12 +190,19 @@ def fixed_of(
 ) -> Any:
     """The model under a saved fix, or under a named one that is calibrated on the pictures."""
     from unlazy.fixes.files import FIX, apply_saved
-    from unlazy.fixes.settings import with_settings
 
     if (Path(fix) / FIX).is_file():
         return apply_saved(Path(fix), backbone)
-    found, _ = calibrated(with_settings(fix, []), backbone, dataset, images, options, progress)
+    found, _ = calibrated(named_fix(fix), backbone, dataset, images, options, progress)
     return found.apply(backbone)
+
+
+def named_fix(fix: str) -> Any:
+    """A saved fix, or a named one that is not calibrated yet."""
+    from unlazy.fixes.files import FIX, read
+    from unlazy.fixes.settings import with_settings
+
+    return read(Path(fix))[0] if (Path(fix) / FIX).is_file() else with_settings(fix, [])
 
 
 def calibrated(

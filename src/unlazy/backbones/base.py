@@ -69,6 +69,7 @@ class Backbone(nn.Module, ABC):
 
     facts: Facts
     fix: str | None = None  # the name of the fix under which it runs
+    fix_settings: Any = None  # that fix itself, with what its calibration found
     texts: Any = None  # the text tower beside it, see open_clip_text; None where there is none
 
     def __init__(self, model: nn.Module, facts: Facts) -> None:

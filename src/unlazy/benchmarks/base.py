@@ -76,7 +76,8 @@ class Benchmark(Protocol):
     """A frozen dataclass whose fields are its parameters.
 
     For its page it may have a method ``sheet(inputs, measured) -> Sheet``: pictures of hits and
-    misses, chosen from the rows of ``measured`` and looked at again, or curves.
+    misses, chosen from the rows of ``measured`` and looked at again, or curves. One that passes
+    over training pictures first has ``learns_from(training)``: those that it does.
 
     Attributes:
         name: on the command line.

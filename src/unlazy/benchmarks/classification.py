@@ -142,12 +142,13 @@ class KNN:
         """The middle of the picture: 256 to 224 pixels."""
         return usual_view(facts)
 
+    def learns_from(self, training: Any) -> Any:
+        """The training pictures that a pass goes over first."""
+        return training if self.bank is None else Spread(training, self.bank)
+
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
         """Passes over the training pictures first, for their vectors."""
-        training = inputs.training
-        if self.bank is not None:
-            training = Spread(training, self.bank)
-        view = self.view(inputs.backbone.facts)
+        training, view = self.learns_from(inputs.training), self.view(inputs.backbone.facts)
         seen = inputs.look(training, [Vectors()], view).seen["vectors"]
         votes = Neighbours.among(seen)
         votes = dataclasses.replace(votes, count=self.neighbours, temperature=self.temperature)

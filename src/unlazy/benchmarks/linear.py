@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -60,10 +60,13 @@ class LinearProbe:
         """The middle of the picture: 256 to 224 pixels."""
         return usual_view(facts)
 
+    def learns_from(self, training: Any) -> Any:
+        """The training pictures that a pass goes over first."""
+        return training if self.bank is None else Spread(training, self.bank)
+
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
         """Passes over the training pictures first, and trains on their vectors."""
-        training = inputs.training if self.bank is None else Spread(inputs.training, self.bank)
-        view = self.view(inputs.backbone.facts)
+        training, view = self.learns_from(inputs.training), self.view(inputs.backbone.facts)
         seen = inputs.look(training, [Vectors()], view).seen["vectors"]
         vectors = torch.from_numpy(seen.stack("vector")).float()
         labels = torch.from_numpy(seen.stack("label")).long()

@@ -55,6 +55,11 @@ class Fix(Protocol):
         ...
 
 
+def fixed_name(model: str, fix: Fix) -> str:
+    """How a model is called that runs under a fix."""
+    return f"{model} + {fix.name}"
+
+
 class Fixed(PlainViT):
     """A plain ViT whose passes run under the hooks of a fix; the model itself is not changed.
 
@@ -64,14 +69,14 @@ class Fixed(PlainViT):
         install: puts the hooks of the fix on the model.
     """
 
-    def __init__(self, backbone: PlainViT, fix: str, install: Install, *, added: int = 0) -> None:
+    def __init__(self, backbone: PlainViT, fix: Fix, install: Install, *, added: int = 0) -> None:
         facts = dataclasses.replace(
             backbone.facts,
-            name=f"{backbone.facts.name} + {fix}",
+            name=fixed_name(backbone.facts.name, fix),
             num_registers=backbone.facts.num_registers + added,
         )
         super().__init__(backbone.model, facts)
-        self.fix = fix
+        self.fix, self.fix_settings = fix.name, fix
         self.texts = backbone.texts
         self.original = copy.copy(backbone)  # shares every module
         self.original.facts = facts

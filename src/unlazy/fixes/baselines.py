@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from unlazy.backbones.base import Backbone
 from unlazy.backbones.plain import PlainViT
-from unlazy.fixes.base import Fixed, Look, plain
+from unlazy.fixes.base import Fix, Fixed, Look, plain
 from unlazy.fixes.outliers import Outliers, PatchNorms, outliers
 from unlazy.ledger import Batch, Observation, Seen, Sum
 from unlazy.tokens import Site, Trace, block
@@ -104,7 +104,7 @@ class NormClipping:
             ValueError: not a plain ViT, or not calibrated.
         """
         limit = _limit(self)
-        return _changed(backbone, self.name, lambda patches, grid: clip_norms(patches, limit))
+        return _changed(backbone, self, lambda patches, grid: clip_norms(patches, limit))
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class PositionMean:
                 )
             return patches - pattern.flatten(0, 1).to(patches)
 
-        return _changed(backbone, self.name, subtract)
+        return _changed(backbone, self, subtract)
 
 
 def _found(fix: NormClipping | NeighbourMedian, backbone: Backbone, look: Look) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def _limit(fix: NormClipping | NeighbourMedian) -> float:
     return fix.cutoff
 
 
-def _changed(backbone: Backbone, fix: str, change: Change) -> Fixed:
+def _changed(backbone: Backbone, fix: Fix, change: Change) -> Fixed:
     """A backbone whose last block's patches are changed before anything else reads them."""
 
     def install(original: PlainViT, grid: tuple[int, int]) -> Iterator[RemovableHandle]:
@@ -247,4 +247,4 @@ def _changed(backbone: Backbone, fix: str, change: Change) -> Fixed:
 
         yield original.locate(block(-1)).register_forward_hook(hook, prepend=True)
 
-    return Fixed(plain(backbone, fix), fix, install)
+    return Fixed(plain(backbone, fix.name), fix, install)

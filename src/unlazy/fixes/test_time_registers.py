@@ -182,7 +182,7 @@ class TestTimeRegisters:
                     f"neuron {neuron.index} of block {neuron.layer} asked of"
                     f" {backbone.facts.name}, whose blocks have {width}"
                 )
-        return Fixed(original, self.name, self._install, added=self.registers)
+        return Fixed(original, self, self._install, added=self.registers)
 
     def _readable(self, backbone: Backbone) -> PlainViT:
         original = plain(backbone, self.name)

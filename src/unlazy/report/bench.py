@@ -13,6 +13,7 @@ from typing import Any
 from unlazy.backbones.base import Backbone
 from unlazy.benchmarks.base import Benchmark, Inputs, Published
 from unlazy.benchmarks.sheet import Sheet
+from unlazy.data.labelled import Labelled
 from unlazy.data.sample import Unreadable
 from unlazy.data.spread import Spread
 from unlazy.geometry import View
@@ -74,7 +75,7 @@ def _check_needs(benchmark: Benchmark, evaluated: Any, source: str) -> None:
     """Look at a few pictures before all are passed through a model.
 
     Raises:
-        ValueError: none of them has what the benchmark needs.
+        ValueError: none of them has what the benchmark needs, nor do others as far as is known.
     """
     few = []
     for place in range(len(part := Spread(evaluated, LOOKED_AT))):
@@ -82,6 +83,8 @@ def _check_needs(benchmark: Benchmark, evaluated: Any, source: str) -> None:
             few.append(part[place])
     fields = {"boxes": "boxes", "masks": "mask", "labels": "label"}
     for need in sorted(benchmark.needs & fields.keys()):
+        if need == "boxes" and any(each.objects for each in getattr(evaluated, "entries", ())):
+            continue  # few pictures have boxes, and those looked at are not among them
         if few and all(getattr(each, fields[need]) is None for each in few):
             raise ValueError(
                 f"{benchmark.name} needs {need}; none of {len(few)} pictures of {source} looked at"
@@ -125,11 +128,20 @@ def run_benchmark(
     _check_needs(benchmark, evaluated, source)
     about = {"benchmark": benchmark, "version": benchmark.version, "source": source}
     kept = None if keep is None else Keep(keep, about)
+    if "labels" in benchmark.needs:
+        evaluated = Labelled(evaluated)
+        training = None if training is None else Labelled(training)
 
     run = partial(measure, backbone, batch_size=batch_size)
+    passes: list[Measured] = []
 
     def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
-        return run(dataset, measures, view=view, workers=workers, progress=progress, keep=kept)
+        found = run(dataset, measures, view=view, workers=workers, progress=progress, keep=kept)
+        if not found.names:
+            reasons = "; ".join(f"{item.name}: {item.reason}" for item in found.skipped[:5])
+            raise ValueError(f"none of the {len(found.skipped)} pictures was usable ({reasons})")
+        passes.append(found)
+        return found
 
     def glance(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
         return run(dataset, measures, view=view)
@@ -137,9 +149,6 @@ def run_benchmark(
     measures = benchmark.measures(Inputs(backbone, evaluated, training, look))
     view = benchmark.view(backbone.facts)
     measured = look(evaluated, measures, view)
-    if not measured.names:
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
-        raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
     values = {each.name: estimates(each, measured.seen[each.name], seed=seed) for each in measures}
     notes = getattr(benchmark, "notes", None)
     record = record_of(
@@ -157,6 +166,7 @@ def run_benchmark(
         seed=seed,
         verdict=() if notes is None else notes(backbone.facts),
         problems=getattr(evaluated, "problems", None),
+        learned=passes[:-1],
     )
     few = Inputs(backbone, evaluated, training, glance)
     sheet = getattr(benchmark, "sheet", None)

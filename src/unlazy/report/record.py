@@ -8,13 +8,14 @@ import json
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from unlazy import distributed
 from unlazy.backbones.base import Backbone
+from unlazy.fixes.files import parameters as settings_of
 from unlazy.ledger import Estimate
 from unlazy.measure import Measured
 
@@ -29,11 +30,12 @@ class Record:
         model: its facts, with a hash of its weights.
         fix: the fix applied, or None.
         benchmark: what was run, with its version.
-        data: what the pictures were: source, n used, n skipped.
-        parameters: every resolved parameter of the view and of each measure.
+        data: what the pictures were: source, n used, n skipped; ``training``: n and skipped of the
+            pictures that a benchmark learned from.
+        parameters: every resolved parameter of the view, of each measure and of the fix.
         values: measure -> number -> value with its 95 % interval over images.
         verdict: the findings in words.
-        skipped: name and reason of each picture that was not used.
+        skipped: name and reason of each picture that was not used, training pictures last.
         timing: seconds, and images a second.
         environment: package versions, device, dtype, threads, ranks, seed.
     """
@@ -69,6 +71,7 @@ def record_of(
     seed: int,
     verdict: tuple[str, ...] = (),
     problems: Mapping[str, str] | None = None,
+    learned: Sequence[Measured] = (),
 ) -> Record:
     """The Record of one pass of a model over pictures.
 
@@ -82,6 +85,7 @@ def record_of(
         seed: of the bootstrap.
         verdict: findings in words.
         problems: name -> what was wrong with an annotation.
+        learned: passes over the training pictures, where a benchmark learns from some.
     """
     boxes, cropped = measured.boxes
     used, reference = len(measured.names), next(backbone.parameters())
@@ -92,11 +96,17 @@ def record_of(
         "boxes": boxes,
         "boxes_cropped_away": cropped,
     }
+    if learned:
+        bank = sum(len(each.names) for each in learned)
+        lost = sum(len(each.skipped) for each in learned)
+        data["training"] = {"n": bank, "skipped": lost}
+    fixed = backbone.fix_settings
+    skipped = [*measured.skipped, *(item for each in learned for item in each.skipped)]
     return Record(
         model=dataclasses.asdict(backbone.facts) | {"weights_hash": backbone.fingerprint()},
         benchmark=benchmark,
         data=data | ({"problems": dict(problems)} if problems else {}),
-        parameters=parameters,
+        parameters={**parameters, **({} if fixed is None else {"fix": settings_of(fixed)})},
         values={name: found for name, found in values.items() if found},
         timing={
             "seconds": measured.seconds,
@@ -111,7 +121,7 @@ def record_of(
         ),
         fix=backbone.fix,
         verdict=verdict,
-        skipped=tuple({"name": item.name, "reason": item.reason} for item in measured.skipped),
+        skipped=tuple({"name": item.name, "reason": item.reason} for item in skipped),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from unlazy.backbones.cached import is_cached
 from unlazy.catalog import UnknownName, find, suggest, table
 from unlazy.data.expected import EXPECTED, Expected, Found, look
+from unlazy.report.numbers import flattened
 from unlazy.report.tables.row import Local, NotHad, Pretrained, Row, Table, Trained
 from unlazy.report.write import slug
 from unlazy.settings import override
@@ -87,13 +88,14 @@ def plan(wanted: Table, choices: Choices) -> list[Planned]:
         if name not in known:
             raise UnknownName(f"{wanted.name} has no model {name!r}; {suggest(name, known)}")
     state = cache(data_state)  # pictures are counted once
+    folders: dict[tuple[str, ...], Path] = {}
     found = []
     for row in wanted.rows:
         given = choices.models.get(row.model)
         model, lacking, other_model = _model(row, given)
         data = _data(row.data, choices.on)
-        name = slug("-".join([model or row.model, row.benchmark, data, *row.settings]))
-        folder = choices.output / "records" / name
+        words = (model or row.model, row.benchmark, data, *row.settings)
+        folder = folders.setdefault(words, _folder(choices.output, words, folders.values()))
         if not model:
             found.append(Planned(row, "", data, choices.root, folder, (lacking,)))
             continue
@@ -108,6 +110,13 @@ def plan(wanted: Table, choices: Choices) -> list[Planned]:
             )
         )
     return found
+
+
+def _folder(output: Path, words: Sequence[str], taken: Iterable[Path]) -> Path:
+    """For a run's Record: named after it, with a number where another run's looks alike."""
+    plain, taken = output / "records" / slug("-".join(words)), set(taken)
+    tries = (plain, *(plain.with_name(f"{plain.name}-{turn}") for turn in range(2, len(taken) + 2)))
+    return next(each for each in tries if each not in taken)
 
 
 def _data(wanted: str, on: str | None) -> str:
@@ -129,9 +138,12 @@ def _model(row: Row, given: str | None) -> tuple[str, str, str]:
         model, _, file = given.partition("=")
         if isinstance(origin, Local) and (model, Path(file).name) == (origin.model, origin.file):
             return given, "", ""
-        if isinstance(origin, Trained) and not origin.step and not _other_run(given, origin):
-            return given, "", ""
-        return given, "" if file else _published(model), f"model {given}"
+        if not isinstance(origin, Trained):
+            return given, "" if file else _published(model), f"model {given}"
+        other = _other_run(given, origin)
+        if origin.step and not other:
+            other = f"model {given}: whether it is the step {origin.step} is not checked"
+        return given, "" if file else _published(model), other
     if isinstance(origin, NotHad):
         return "", origin.reason, ""
     if isinstance(origin, Pretrained):
@@ -165,16 +177,26 @@ def _published(model: str) -> str:
 
 
 def _other_run(model: str, origin: Trained) -> str:
-    """Why a MODEL is not the finished run of a recipe; "" if it is."""
+    """Why a MODEL is not the finished run of a recipe; "" if it is.
+
+    Whatever of the recipe differs is named, but for what says only how a run runs.
+    """
     scheme, _, folder = model.partition(":")
     files = [Path(folder) / name for name in ("recipe.json", "model.safetensors")]
     if scheme != "file" or not all(file.is_file() for file in files):
-        return f"{model} is no finished run"
+        return f"model {model} is no finished run of {origin.recipe}"
     wanted = override(find("recipes", origin.recipe)(), origin.words)
-    there = json.loads(files[0].read_text())
-    asked = json.loads(json.dumps(dataclasses.asdict(wanted)))
-    same = all(there.get(key) == asked[key] for key in ("name", "model", "epochs", "data"))
-    return "" if same else f"{model} is a run of other settings"
+    asked, there = (
+        {key: text for key, text in flattened(each) if key.partition(".")[0] not in ignored}
+        for ignored in [{"name", *wanted.of_the_machine}]
+        for each in (dataclasses.asdict(wanted), json.loads(files[0].read_text()))
+    )
+    other = [
+        f"{key} {there.get(key, 'not said')} instead of {text}"
+        for key, text in asked.items()
+        if there.get(key) != text
+    ]
+    return f"model {model} is a run of other settings ({', '.join(other)})" if other else ""
 
 
 def data_state(name: str, root: Path | None, *, masks: bool) -> tuple[str, str]:

@@ -49,13 +49,11 @@ class Result:
 
 
 def result(planned: Planned, failed: Mapping[Path, str]) -> Result:
-    """A figure out of its Record; ``failed`` has the reasons of runs that failed, by folder."""
+    """A figure out of its Record; ``failed`` has why runs gave none as yet, by folder."""
     if planned.missing:
         return Result(planned, reason="; ".join(planned.missing))
     if planned.folder in failed:
         return Result(planned, reason=failed[planned.folder])
-    if not planned.record.is_file():
-        return Result(planned, reason="its turn has not come")
     record = json.loads(planned.record.read_text())
     head = record["benchmark"]["headline"]
     values = record["values"].get(head["measure"], {})

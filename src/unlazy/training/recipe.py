@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from unlazy.backbones.vit import ViTConfig
 from unlazy.data.synthetic import Scenes
@@ -76,6 +76,7 @@ class Recipe:
     evaluate_images: int = 2000
     keep_every: int = 0
     supervision: str = field(default="none", init=False)
+    of_the_machine: ClassVar[frozenset[str]] = OF_THE_MACHINE
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch", "accumulate", "log_every", "save_every"):

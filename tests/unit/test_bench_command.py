@@ -1,0 +1,140 @@
+"""`unlazy bench` as a user has it: where its Records go, and what they say of data and fix."""
+
+import dataclasses
+import json
+import shutil
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from unlazy import bench_inputs
+from unlazy.backbones.trained import TrainedViT
+from unlazy.backbones.vit import ViT, ViTConfig
+from unlazy.benchmarks.point_in_box import PointInBox
+from unlazy.cli import main
+from unlazy.data.synthetic import Scenes
+from unlazy.fixes.baselines import NormClipping
+from unlazy.report.bench import run_benchmark
+
+CONFIG = ViTConfig(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=8)
+SCENES = ("--on", "scenes", "--workers", "0")
+
+
+def command(capsys, *words) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as stop:
+        main([str(each) for each in words])
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    return stop.value.code or 0, " ".join((said.out + said.err).split())
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Two models, in ``a`` and ``b``; the working folder is theirs."""
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate("ab"):
+        torch.manual_seed(seed)
+        (tmp_path / name).mkdir()
+        save_file(ViT(CONFIG).state_dict(), tmp_path / name / "model.safetensors")
+        recipe = {"model": dataclasses.asdict(CONFIG), "supervision": "label"}
+        (tmp_path / name / "recipe.json").write_text(json.dumps(recipe))
+    return tmp_path
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """Six pictures of two classes to learn from, one of them broken, and four others."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 3), ("val", 2)):
+        for wnid in ("n00000001", "n00000002"):
+            folder = tmp_path / "pictures" / split / wnid
+            folder.mkdir(parents=True)
+            for place in range(count):
+                pixels = rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{place}.png")
+    (tmp_path / "pictures" / "train" / "n00000001" / "0.png").write_text("no picture")
+    return tmp_path / "pictures"
+
+
+def test_records_of_two_models_go_to_two_folders(runs, capsys):
+    for name in "ab":
+        code, said = command(capsys, "bench", f"file:{name}", "point-in-box", *SCENES)
+        assert code == 0, said
+        assert f"runs/bench/file-{name}" in said
+    hashes = {
+        json.loads(path.read_text())["model"]["weights_hash"]
+        for path in runs.glob("runs/bench/*/point-in-box.json")
+    }
+    assert len(hashes) == 2
+
+
+def test_a_folder_with_records_of_another_model_is_refused_before_any_pass(runs, capsys):
+    words = ("point-in-box", *SCENES, "-o", "out")
+    assert command(capsys, "bench", "file:a", *words)[0] == 0
+    before = {path: path.read_bytes() for path in (runs / "out").iterdir()}
+    code, said = command(capsys, "bench", "file:b", "classification", *words[1:])
+    assert code == 1
+    assert "out holds the Records of file:a" in said
+    assert "-o" in said
+    assert {path: path.read_bytes() for path in (runs / "out").iterdir()} == before
+    shutil.copy(runs / "b" / "model.safetensors", runs / "a" / "model.safetensors")
+    code, said = command(capsys, "bench", "file:a", *words)
+    assert (code, "with other weights" in said) == (1, True)
+
+
+def test_the_same_model_may_add_records_and_replace_its_own(runs, capsys):
+    for benchmark in ("point-in-box", "classification", "point-in-box"):
+        code, said = command(capsys, "bench", "file:a", benchmark, *SCENES, "-o", "out")
+        assert code == 0, said
+    assert len(list((runs / "out").glob("*.json"))) == 2
+
+
+@pytest.mark.parametrize("benchmark", ["knn", "linear"])
+def test_the_record_says_how_many_pictures_were_learned_from(runs, classes, capsys, benchmark):
+    words = ("--data", classes, "--on", "imagenet", "--workers", "0", "-o", "out")
+    settings = ("--set", "epochs=1") if benchmark == "linear" else ()
+    code, said = command(capsys, "bench", "file:a", benchmark, *words, *settings)
+    assert code == 0, said
+    record = json.loads((runs / "out" / f"{benchmark}.json").read_text())
+    assert record["data"]["n"] == 4
+    assert record["data"]["training"] == {"n": 5, "skipped": 1}
+    assert [each["name"] for each in record["skipped"]] == ["train/n00000001/0.png"]
+    code, said = command(
+        *(capsys, "bench", "file:a", benchmark, *words, *settings, "--set", "bank=2")
+    )
+    record = json.loads((runs / "out" / f"{benchmark}.json").read_text())
+    assert sum(record["data"]["training"].values()) == 2
+
+
+def test_progress_counts_the_training_pictures_too(runs, classes, capsys, monkeypatch):
+    totals, done = [], []
+
+    class Bar:
+        def update(self, task, *, total=0, advance=0):
+            totals.append(total)
+            done.append(advance)
+
+    @contextmanager
+    def counting(description):
+        yield Bar(), None
+
+    monkeypatch.setattr(bench_inputs, "progress", counting)
+    words = ("--data", classes, "--on", "imagenet", "--workers", "0", "-o", "out")
+    command(capsys, "bench", "file:a", "knn", *words)
+    assert max(totals) == sum(done) == 10
+
+
+def test_the_record_has_the_settings_of_the_fix():
+    torch.manual_seed(0)
+    model = TrainedViT(ViT(CONFIG), name="tiny", weights="random")
+    fixed = NormClipping(cutoff=1.5).apply(model)
+    scenes = Scenes(count=2, size=(32, 32), seed=3)
+    record = run_benchmark(PointInBox(), fixed, scenes, source="scenes").record
+    assert record.fix == "norm-clipping"
+    assert json.loads(record.to_json())["parameters"]["fix"]["cutoff"] == 1.5
+    plain = run_benchmark(PointInBox(), model, scenes, source="scenes").record
+    assert "fix" not in plain.parameters
