@@ -22,6 +22,7 @@ CPU_PIXELS = 8 * 224 * 224
 the time of ViT-S and ViT-B at 32 pictures of 224 x 224; at 8 there are none."""
 PENDING_BATCHES = 32  # how many batches' pixels may wait for more pictures of their size
 MOST_AHEAD = 64  # pictures
+MOST_PIXELS = 2**26  # of one view: a strip of a few pixels, scaled up by its short side, has more
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,11 @@ class _Viewing(torch.utils.data.Dataset):
         except Unreadable as problem:
             name = getattr(self.dataset, "name_of", str)(index)
             return Skipped(index, name, str(problem))
+        height, width = self.view.window((sample.image.height, sample.image.width)).size
+        if height * width > MOST_PIXELS:
+            return Skipped(
+                index, sample.name, f"{width} x {height} pixels would be shown: too many"
+            )
         masks = {"instances": sample.instances, "void": sample.void}
         viewed = self.view(sample.image, sample.boxes, sample.mask, **masks)
         return _Item(index, sample.name, sample.label, viewed)

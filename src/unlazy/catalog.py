@@ -73,7 +73,7 @@ BENCHMARKS = {
     "masked-classification": "unlazy.benchmarks.masked_classification:MaskedClassification",
 }
 TINY = (
-    "tiny_scenes",
+    *("tiny_scenes", "tiny_scene"),
     *("tiny_label", "tiny_label_lazystrike", "tiny_label_registers", "tiny_finetune_lazystrike"),
     *("tiny_dino", "tiny_dino_lazystrike", "tiny_clip", "tiny_clip_lazystrike"),
 )

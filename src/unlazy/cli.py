@@ -204,8 +204,11 @@ def list_names(
     from unlazy.catalog import find, table
 
     if data is not None:
-        if kind != "data" or not data.is_dir():
-            raise Mistake(f"--data is a folder, and for `unlazy list data`; got {kind} and {data}")
+        if kind != "data":
+            raise Mistake(f"--data goes with `unlazy list data`, not with `unlazy list {kind}`")
+        if not data.is_dir():
+            what = "is a file" if data.exists() else "does not exist"
+            raise Mistake(f"--data {data} {what}; give the folder of a data set, or around several")
         from unlazy.data.expected import survey
 
         for found in survey(data, pattern):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,6 +41,8 @@ def train(
 
     made = find("recipes", recipe)()
     several = isinstance(made, tuple)
+    if several:
+        _refuse_varied(recipe, made, overrides)
     recipes = [override(each, overrides) for each in (made if several else (made,))]
     if dry_run:
         print("\n\n".join(describe(each, data) for each in recipes))
@@ -54,6 +57,21 @@ def train(
             _one(each, data, place, track, command)
         if 1 < len(recipes) <= COLUMNS:
             _side_by_side(recipes[0], data, folders, folder / "page")
+
+
+def _refuse_varied(name: str, recipes: Sequence[Any], overrides: Sequence[str]) -> None:
+    """An override of what a recipe's models differ in would make equal models of other names."""
+    from unlazy.settings import varied
+
+    differing = varied(recipes)
+    words = [word for word in overrides if word.partition("=")[0] in differing]
+    if words:
+        single = "tiny_scene" if recipes[0].data == "scenes" else "tiny_label"
+        keys = " and ".join(word.partition("=")[0] for word in words)
+        raise Mistake(
+            f"the {len(recipes)} models of {name} differ in {keys}, which cannot be set for all of"
+            f" them; for one model: unlazy train {single} {' '.join(overrides)}"
+        )
 
 
 def _one(recipe: Any, data: Path | None, folder: Path, track: Any, command: str) -> None:
@@ -110,4 +128,5 @@ def _side_by_side(recipe: Any, data: Path | None, folders: list[Path], output: P
 
     pictures = Spread(open_source(recipe, data).validation, PICTURES)
     models = ((place.name, load_backbone(f"file:{place}")) for place in folders)
-    write_page(models, pictures, output, Options(), source=f"validation split of {recipe.data}")
+    source = f"validation split of {recipe.data}"
+    write_page(models, pictures, output, Options(), source=source, trained_on=True)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+SMALL_BOX = 0.25
+"""Share of the picture's area: Point-in-Box's public evaluator keeps only smaller boxes."""
+
 
 def point_in_box(score: Float[np.ndarray, "H W"], hit: Bool[np.ndarray, "H W"]) -> float:
     """1 if the highest-scoring patch lies in ``hit``, else 0; ties share their part.

@@ -19,8 +19,12 @@ def write_page(
     *,
     source: str,
     high_resolution: bool = False,
+    trained_on: bool = False,
 ) -> None:
     """Measure each model (label, Backbone); write page, Records and maps; print the verdicts.
+
+    With ``trained_on`` the models learned the classes of these pictures, and those that have a
+    classifier are asked for them.
 
     Under torchrun every rank calls this, inside ``distributed.started()``.
     """
@@ -40,6 +44,7 @@ def write_page(
                 view=view_of(backbone, options),
                 shown=options.shown,
                 high_resolution=high_resolution,
+                trained_on=trained_on,
                 batch_size=options.batch_size,
                 workers=default_workers() if options.workers is None else options.workers,
                 seed=options.seed,

@@ -53,6 +53,22 @@ def keys(kind: type, prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def varied(recipes: Sequence[Any]) -> set[str]:
+    """The keys, of recipes of one kind, whose values are not the same in all of them.
+
+    >>> from unlazy.training.recipe import LabelRecipe
+    >>> sorted(varied([LabelRecipe("a"), LabelRecipe("b", epochs=2)]))
+    ['epochs', 'name']
+    """
+    return {key for key in keys(type(recipes[0])) if len({_value(x, key) for x in recipes}) > 1}
+
+
+def _value(recipe: Any, key: str) -> Any:
+    for part in key.split("."):
+        recipe = getattr(recipe, part)
+    return recipe
+
+
 def _kind(kind: type, key: str) -> Any:
     known = keys(kind)
     if key not in known:

@@ -11,17 +11,22 @@ from safetensors.torch import save_file
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.backbones.weights import CheckpointMismatch
+from unlazy.benchmarks.card_boxes import OtherMaps, SmallBoxes
 from unlazy.benchmarks.classification import KNN, Classification, Neighbours
+from unlazy.benchmarks.discovery import Discovery
 from unlazy.benchmarks.linear import LinearProbe
 from unlazy.benchmarks.masked_classification import MaskedAccuracy, MaskedClassification
 from unlazy.benchmarks.point_in_box import BoxHits, PointInBox
 from unlazy.benchmarks.zero_shot import ZeroShot
-from unlazy.catalog import load_backbone
+from unlazy.catalog import find, load_backbone, table
 from unlazy.data.spread import Spread
 from unlazy.data.synthetic import Scenes
 from unlazy.geometry import View
 from unlazy.ledger import Batch, Ledger
+from unlazy.measure import measure as look
 from unlazy.report.bench import run_benchmark
+from unlazy.report.bench_page import render
+from unlazy.report.meanings import meaning, title
 from unlazy.tokens import SHARED, Tokens, Trace
 
 CONFIG = ViTConfig(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=8)
@@ -294,6 +299,42 @@ def clip(tmp_path_factory):
     model = open_clip.create_model("tiny-clip-of-a-test", load_weights=False).eval()
     save_file(dict(model.state_dict()), folder / "clip.safetensors")
     return model, folder / "clip.safetensors"
+
+
+@pytest.mark.parametrize("name", table("benchmarks"))
+def test_every_number_of_every_benchmark_has_its_meaning(name, clip):
+    text = name == "zero-shot-classification"
+    model = load_backbone("open_clip:tiny-clip-of-a-test", weights=clip[1]) if text else backbone()
+    some = Spread(SCENES, 4)
+    outcome = run_benchmark(find("benchmarks", name)(), model, some, SCENES, source="scenes")
+    assert outcome.record.values
+    for measure, numbers in outcome.record.values.items():
+        assert title(measure) != measure
+        assert [key for key in numbers if not meaning(measure, key)] == []
+
+
+@pytest.mark.parametrize("measure", [SmallBoxes(), OtherMaps()])
+def test_the_numbers_of_a_card_have_meanings(measure):
+    found = look(backbone(), Spread(SCENES, 4), [measure], view=View((32, 32)))
+    numbers = measure.conclude(found.seen[measure.name])
+    assert numbers
+    assert [key for key in numbers if not meaning(measure.name, key)] == []
+
+
+def test_masked_classification_draws_its_three_curves_with_their_areas():
+    outcome = run_benchmark(MaskedClassification(), backbone(), Spread(SCENES, 8), source="scenes")
+    found = outcome.record.values["masked_classification"]
+    (curve,) = outcome.sheet.curves
+    for order, (label, points) in zip(("highest", "lowest", "random"), curve.lines, strict=True):
+        assert label == f"{order} ({100 * found[f'{order}/area'].value:.1f})"
+        assert points[0] == (0, pytest.approx(100 * found[f"{order}/0"].value))
+        assert points[5][1] == pytest.approx(100 * found[f"{order}/71"].value)
+    assert curve.title in render([outcome])
+
+
+def test_the_first_row_of_discovery_names_its_method():
+    outcome = run_benchmark(Discovery(), backbone(), Spread(SCENES, 2), source="scenes")
+    assert outcome.compared()[0][0] == "tiny, by patch score"
 
 
 def test_zero_shot_vectors_are_open_clips_own(clip):

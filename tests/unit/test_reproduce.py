@@ -207,9 +207,44 @@ def test_a_finished_run_of_the_recipe_is_the_papers_model(tmp_path, monkeypatch)
     assert all(what.startswith("data ") for what in first().missing)
     other = override(recipe, ["model.keep=2"])
     (folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(other)))
-    assert "other settings" in first().missing[0]
+    assert "other settings (model.keep 2 instead of 1)" in first().missing[0]
+    other = override(recipe, ["learning_rate=0.1", "flip=0", "seed=3", "workers=3"])
+    (folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(other)))
     given = plan(wanted, Choices(models={"M = 1": f"file:{folder}"}))
-    assert any(each.stand_ins for each in given)
+    (said,) = next(each.stand_ins for each in given if each.row is row)
+    for words in ("learning_rate 0.1 instead of 0.001", "flip 0 instead of 0.5", "seed 3"):
+        assert words in said
+    assert "workers" not in said
+
+
+def test_a_model_is_measured_once_for_all_tables_until_its_record_or_weights_change(
+    run, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    words = ["--on", "scenes", "--workers", "0", "-o", str(out)]
+    first = ["reproduce", "table1", *words, "--model", f"ViT=file:{run}"]
+    done(first)
+    (record,) = out.glob("records/*/point-in-box.json")
+    before = record.stat().st_mtime_ns
+    done(["reproduce", "table3", *words, "--model", f"CLIP=file:{run}"])
+    assert record.stat().st_mtime_ns == before
+    assert "measured before" in capsys.readouterr().out
+    rows = json.loads((out / "table3.json").read_text())["rows"]
+    assert [row["model"] for row in rows if row["ours"] is not None] == ["CLIP"]
+    record.write_text(record.read_text().replace('"version": 1', '"version": 0', 1))
+    done(first)
+    assert json.loads(record.read_text())["benchmark"]["version"] == 1
+    save_file(ViT(CONFIG).state_dict(), run / "model.safetensors")
+    before = record.stat().st_mtime_ns
+    done(first)
+    assert record.stat().st_mtime_ns > before
+
+
+def test_runs_whose_names_look_alike_have_folders_of_their_own():
+    models = {"ViT": "file:a/b", "CLIP": "file:a-b"}
+    found = plan(find("tables", "table3")(), Choices(models=models))
+    folders = {each.model: each.folder for each in found if each.model in models.values()}
+    assert len(set(folders.values())) == 2
 
 
 def test_named_files_are_the_papers_weights_or_stand_in():

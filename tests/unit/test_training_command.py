@@ -123,6 +123,29 @@ def test_mistaken_overrides_say_what_to_write(capsys, word, hint):
     assert hint in " ".join(err.split())
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "hint"),
+    [
+        ("tiny_scenes", "model.pool=max", "unlazy train tiny_scene model.pool=max"),
+        ("tiny_scenes", "epochs=2 name=a", "unlazy train tiny_scene epochs=2 name=a"),
+        ("scenes_pools", "seed=1", "30 models of scenes_pools differ in seed"),
+        ("tiny_pools", "model.registers=4", "unlazy train tiny_label model.registers=4"),
+    ],
+)
+def test_what_a_recipe_of_several_models_varies_is_not_set_for_all(capsys, name, words, hint):
+    code, _, err = run(capsys, "train", name, *words.split(), "--dry-run")
+    assert code == 1
+    assert hint in " ".join(err.split())
+
+
+def test_the_rest_of_a_recipe_of_several_models_is_set_for_all_and_one_may_be_any(capsys):
+    code, out, _ = run(capsys, "train", "tiny_scenes", "epochs=2", "--dry-run")
+    assert (code, out.count("epochs = 2")) == (0, 3)
+    code, out, _ = run(capsys, "train", "tiny_scene", "model.pool=max", "--dry-run")
+    assert code == 0
+    assert "model.pool = max" in out
+
+
 def test_every_field_can_be_overridden_from_its_text():
     for recipe in (each for name in table("recipes") for each in recipes_of(name)):
         for key in keys(type(recipe)):

@@ -41,6 +41,7 @@ class Headline:
 
     Attributes:
         measure, key: where it is among the values.
+        how: in words, how the model does it, where it has several ways.
         count: key, of the same measure, of how many pictures it rests on; "" for all.
         others: in words -> key, of the same measure, of what else the model does.
         baselines: in words -> key, of the same measure, of what needs no model.
@@ -49,6 +50,7 @@ class Headline:
 
     measure: str
     key: str
+    how: str = ""
     count: str = ""
     others: tuple[tuple[str, str], ...] = ()
     baselines: tuple[tuple[str, str], ...] = ()

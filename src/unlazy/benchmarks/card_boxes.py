@@ -11,10 +11,8 @@ from unlazy.ledger import Batch, Observation, Seen, Some
 from unlazy.measures.attention import Attention
 from unlazy.measures.patch_score import PatchScore, hit_patches
 from unlazy.measures.votes import Votes
-from unlazy.metrics import point_in_box
+from unlazy.metrics import SMALL_BOX, point_in_box
 from unlazy.tokens import SHARED, Site, Trace
-
-SMALL_BOX = 0.25  # of the picture's area: the public evaluator of Point-in-Box keeps only these
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,8 @@ class SmallBoxes:
         """Rows of ``PatchScore`` and ``area``, the share of the picture inside its box."""
         rows = dict(PatchScore().observe(trace, batch))
         sides = batch.pixels.shape[-2] * batch.pixels.shape[-1]
-        boxes = [view.boxes[0] if view.boxes is not None else None for view in batch.views]
+        given = (view.boxes for view in batch.views)
+        boxes = [each[0] if each is not None and len(each) else None for each in given]
         areas = [
             float((box[2] - box[0]) * (box[3] - box[1])) / sides if box is not None else 1.0
             for box in boxes

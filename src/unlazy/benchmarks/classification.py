@@ -198,7 +198,7 @@ def check_classes(inputs: Inputs) -> None:
         vector = backbone.encode(torch.zeros(1, 3, *size, device=device))
         known = backbone.classify(vector).shape[1]
     classes = getattr(inputs.evaluated, "classes", None)
-    if classes is not None and len(classes) != known:
+    if classes and len(classes) != known:
         raise ValueError(
             f"{backbone.facts.name} knows {known} classes, the data have {len(classes)};"
             " use knn or linear, which learn the classes of the data"

@@ -83,6 +83,7 @@ class Discovery(Methods):
         return Headline(
             "discovery",
             f"corloc/{first}",
+            how=SPELLED[first],
             count="pictures",
             others=tuple((f"the same model, {SPELLED[each]}", f"corloc/{each}") for each in others),
             baselines=(

@@ -18,8 +18,10 @@ from torchvision.transforms.functional import gaussian_blur
 from unlazy.backbones.base import Backbone
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.classification import check_classes, usual_view
+from unlazy.benchmarks.sheet import Curve, Sheet
 from unlazy.geometry import View
 from unlazy.ledger import Batch, Measure, Observation, Seen
+from unlazy.measure import Measured
 from unlazy.scores import Score, patch_score
 from unlazy.tokens import SHARED, Facts, Site, Trace
 
@@ -87,8 +89,7 @@ class MaskedAccuracy:
     def conclude(self, seen: Seen) -> dict[str, float]:
         """Top-1 in [0, 1] at each share, and its mean over the shares."""
         found = {}
-        for name in ORDERS:
-            curve = np.asarray(seen.stack(name), dtype=np.float64).mean(axis=0)
+        for name, curve in mean_curves(seen).items():
             keys = [f"{name}/{share * 100:.0f}" for share in self.shares]
             found |= dict(zip(keys, curve.tolist(), strict=True))
             found[f"{name}/area"] = float(curve.mean())
@@ -113,6 +114,12 @@ class MaskedAccuracy:
             )
         value = 0 if self.fill == "black" else 127
         return self.backbone.normalise(torch.full((1, 3, 1, 1), value, dtype=torch.uint8))
+
+
+def mean_curves(seen: Seen) -> dict[str, Float[np.ndarray, " S"]]:
+    """Top-1 in [0, 1] at each share, of each order."""
+    stacks = {name: np.asarray(seen.stack(name), dtype=np.float64) for name in ORDERS}
+    return {name: stack.mean(axis=0) for name, stack in stacks.items()}
 
 
 def _pixels(hidden: Tensor, grid: tuple[int, int], images: Tensor) -> Tensor:
@@ -163,3 +170,14 @@ class MaskedClassification:
         """
         check_classes(inputs)
         return [MaskedAccuracy(inputs.backbone, self.score, self.fill)]
+
+    def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:
+        """Top-1 over the share of masked patches, and the area under each curve."""
+        lines = []
+        for order, curve in mean_curves(measured.seen["masked_classification"]).items():
+            points = tuple(
+                zip((100 * each for each in SHARES), (100 * curve).tolist(), strict=True)
+            )
+            lines.append((f"{order} ({100 * curve.mean():.1f})", points))
+        title = "Top-1 as patches are masked, by their score; in brackets the area under the curve"
+        return Sheet(curves=(Curve(title, "patches masked (%)", "top-1 (%)", tuple(lines)),))

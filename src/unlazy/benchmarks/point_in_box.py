@@ -20,11 +20,10 @@ from unlazy.data.spread import Chosen, Spread
 from unlazy.geometry import View, box_to_grid
 from unlazy.ledger import Batch, Measure, Observation, Seen, Some
 from unlazy.measure import Measured
-from unlazy.metrics import centre, chance, point_in_box, ranking_auc
+from unlazy.metrics import SMALL_BOX, centre, chance, point_in_box, ranking_auc
 from unlazy.scores import Score, patch_score
 from unlazy.tokens import SHARED, Facts, Site, Trace
 
-SMALL = 0.25  # of the whole picture: the public evaluator keeps only smaller boxes
 SHOWN = 12  # pictures a group on the page
 Rule = Literal["overlap", "center"]
 Against = Literal["image", "cls"]
@@ -139,7 +138,7 @@ class BoxHits:
         subsets = {
             "all": np.ones(len(single), dtype=bool),
             "single": single,
-            "single_small25": single & (seen.stack("area") < SMALL),
+            "single_small25": single & (seen.stack("area") < SMALL_BOX),
         }
         found = {}
         for subset, members in subsets.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,12 @@ class Annotated:
             "pictures with one box": boxes.count(1),
             "pictures with several boxes": sum(count > 1 for count in boxes),
         }
+
+    def name_lonely(self, files: Mapping[str, Path]) -> None:
+        """Name the files of boxes, by the stem of their picture, that have no picture."""
+        there = {entry.path.stem for entry in self.entries}
+        for stem in sorted(set(files) - there):
+            self.problems.add(self._name(files[stem]), "there are boxes, but no picture")
 
     def _masked(self, sample: Sample, entry: Entry) -> Sample:
         """The sample with its masks, for data sets that have some."""

@@ -23,7 +23,7 @@ from unlazy.data.coco_json import entries_of, read_instances
 from unlazy.data.folder import ImageFiles, image_size
 from unlazy.data.pascal_xml import index_of
 from unlazy.data.sample import Unreadable
-from unlazy.data.yolo import read_names, read_objects
+from unlazy.data.yolo import name_lonely, read_names, read_objects
 
 COLUMNS = ("name", "xmin", "ymin", "xmax", "ymax", "label")
 
@@ -183,6 +183,10 @@ def _from_yolo(
             continue
         objects = read_objects(files[path], size, numbers, problems)
         entries.append(Entry(path, objects=objects))
+    images = folder / "images"
+    below = [path for path in paths if path.is_relative_to(images)]
+    if below:
+        name_lonely(folder / "labels", images, below, problems)
     return entries, classes
 
 

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from unlazy.data.annotated import Entry, Problems
+from unlazy.data.class_folders import pictures_in
 from unlazy.data.coco import Outlined
-from unlazy.data.folder import SUFFIXES, image_size
+from unlazy.data.folder import image_size
 from unlazy.data.pascal_xml import index_of
 from unlazy.data.roots import find_folder
 from unlazy.data.sample import Unreadable
-from unlazy.data.yolo import read_names, read_objects
+from unlazy.data.yolo import name_lonely, read_names, read_objects
 
 SPLIT = "train2017"
 
@@ -45,9 +46,9 @@ class COCO128(Outlined):
     def _entries(
         self, folder: Path, labels: Path, numbers: dict[int, int], problems: Problems
     ) -> Iterator[Entry]:
-        for path in sorted((folder / "images" / SPLIT).iterdir()):
-            if path.suffix.lower() not in SUFFIXES:
-                continue
+        paths = pictures_in(folder / "images" / SPLIT)
+        name_lonely(labels, folder / "images" / SPLIT, paths, problems)
+        for path in paths:
             file, name = labels / f"{path.stem}.txt", path.relative_to(folder).as_posix()
             if not file.is_file():
                 problems.add(name, f"{file.relative_to(folder).as_posix()} is missing")

@@ -80,9 +80,9 @@ class HuggingFace:
             labels = found.get(self._category) or [-1] * len(given)
             try:
                 size = image_size(_source(row))
-                rows = [
-                    (self._corners(box), label) for box, label in zip(given, labels, strict=True)
-                ]
+                objects = objects_of(
+                    [(self._corners(box), label) for box, label in zip(given, labels, strict=True)]
+                )
             except Unreadable:  # said when the picture is read
                 yield None
                 continue
@@ -90,7 +90,7 @@ class HuggingFace:
                 self.problems.add(name, f"its boxes are not used: {error}")
                 yield None
                 continue
-            objects, reasons = fit(objects_of(rows), size)
+            objects, reasons = fit(objects, size)
             for reason in reasons:
                 self.problems.add(name, reason)
             yield objects

@@ -6,23 +6,20 @@ found too. The class index is the place of the wnid (WordNet id) among the sorte
 folders or labels found; ``words.txt`` may name them. For the labels of a flat folder see
 ``unlazy.data.imagenet_labels``.
 
-Boxes are one XML a picture, in one of ``BOXES``; pixels from 0, last one included (Kaggle's
-examples run from 0 to 499), so half-open they end at xmax + 1 and ymax + 1.
+Boxes are one XML a picture, in one of ``BOXES``; see ``unlazy.data.class_folders``.
 
 Source: Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from unlazy.data.annotated import Annotated, Entry, Objects, Problems, objects_of
-from unlazy.data.class_folders import read_words
-from unlazy.data.folder import SUFFIXES
+from unlazy.data.annotated import Annotated, Problems
+from unlazy.data.class_folders import entry_of, pictures_in, read_words
 from unlazy.data.imagenet_labels import WNID, read_labels, read_synsets
-from unlazy.data.pascal_xml import Annotation, BrokenAnnotation, index_of, read_annotation
+from unlazy.data.pascal_xml import index_of
 
 PICTURES = ("{split}", "ILSVRC/Data/CLS-LOC/{split}", "Data/CLS-LOC/{split}", "images/{split}")
 BOXES = (
@@ -49,8 +46,8 @@ class ImageNet(Annotated):
         root, pictures = _pictures(Path(root), split)
         problems = Problems()
         folders = sorted(each for each in pictures.glob("n*") if WNID.fullmatch(each.name))
-        if any(_images(each) for each in folders):
-            labelled = [(path, folder.name) for folder in folders for path in _images(folder)]
+        if any(pictures_in(each) for each in folders):
+            labelled = [(path, folder.name) for folder in folders for path in pictures_in(folder)]
         else:
             labelled = read_labels(root, pictures, _flat(pictures), problems)
         listed = read_synsets(root)
@@ -66,27 +63,13 @@ class ImageNet(Annotated):
                 f" labels as in all {NUM_CLASSES} put LOC_synset_mapping.txt into {root}",
             )
         self.split, self.boxes = split, _boxes(root, split)
-        entries = self._entries(labelled, problems)
-        super().__init__(root, [names.get(wnid, wnid) for wnid in self.wnids], entries, problems)
-        there = {entry.path.stem for entry in self.entries}
-        for stem in sorted(set(self.boxes) - there):
-            problems.add(self._name(self.boxes[stem]), "there are boxes, but no picture")
-
-    def _entries(self, labelled: list[tuple[Path, str]], problems: Problems) -> Iterator[Entry]:
         index = index_of(self.wnids)
-        for path, wnid in labelled:
-            label, file = index.get(wnid), self.boxes.get(path.stem)
-            if file is None:
-                yield Entry(path, label)
-                continue
-            try:
-                annotation = read_annotation(file)
-            except BrokenAnnotation as error:
-                problems.add(path.name, f"no boxes: {error}")
-                yield Entry(path, label)
-                continue
-            objects = _objects(annotation, index, path.name, problems)
-            yield Entry(path, label, objects, annotation.size)
+        entries = [
+            entry_of(path, index.get(wnid), self.boxes.get(path.stem), index, problems)
+            for path, wnid in labelled
+        ]
+        super().__init__(root, [names.get(wnid, wnid) for wnid in self.wnids], entries, problems)
+        self.name_lonely(self.boxes)
 
 
 def _pictures(root: Path, split: str) -> tuple[Path, Path]:
@@ -107,12 +90,8 @@ def _pictures(root: Path, split: str) -> tuple[Path, Path]:
     )
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-
-
 def _flat(folder: Path) -> list[Path]:
-    paths = _images(folder)
+    paths = pictures_in(folder)
     if not paths:
         raise FileNotFoundError(
             f"{folder} has neither pictures nor a folder <wnid>, such as n01440764, with pictures"
@@ -128,22 +107,3 @@ def _boxes(root: Path, split: str) -> dict[str, Path]:
         if files:
             return {path.stem: path for path in sorted(files)}
     return {}
-
-
-def _objects(
-    annotation: Annotation, index: dict[str, int], name: str, problems: Problems
-) -> Objects:
-    for reason in annotation.broken:
-        problems.add(name, reason)
-    things = [each for each in annotation.things if each is not None]
-    for thing in things:
-        if thing.name not in index:
-            problems.add(name, f"class {thing.name!r} of a box is none of the {len(index)}")
-    return objects_of(
-        [
-            ((*each.box[:2], each.box[2] + 1, each.box[3] + 1), index.get(each.name, -1))
-            for each in things
-        ],
-        difficult=[each.difficult for each in things],
-        truncated=[each.truncated for each in things],
-    )

@@ -9,6 +9,8 @@ Source: Stanford CS231N, from ILSVRC.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,23 +18,35 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from unlazy.data.annotated import Problems, fit, objects_of
+from unlazy.data.class_folders import read_words
+from unlazy.data.folder import read_image
+from unlazy.data.pascal_xml import index_of
 from unlazy.data.sample import Sample
 
 NUM_CLASSES, NUM_TRAIN, NUM_VAL = 200, 100_000, 10_000
 SIDE = 64
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One annotated file: path, class index, half-open xyxy box in pixels."""
+    """One annotated file: path, class index, half-open xyxy box in pixels (None: not known)."""
 
     path: Path
     label: int
-    box: tuple[float, float, float, float]
+    box: Box | None
 
 
 class TinyImageNet:
     """Images, labels and boxes of one split, in a fixed order.
+
+    A line that cannot be read, and a box without an area inside of the picture, are left out and
+    named; so are the pictures of classes that ``wnids.txt`` lacks.
+
+    Attributes:
+        classes: names in the order of the labels.
+        problems: name -> reasons.
 
     Raises:
         FileNotFoundError: ``root`` is not a Tiny ImageNet folder; the message says what is missing.
@@ -48,43 +62,63 @@ class TinyImageNet:
                 "Unpack tiny-imagenet-200 and give the folder that holds wnids.txt."
             )
         self.wnids = (self.root / "wnids.txt").read_text().split()
-        words = dict(
-            line.split("\t", 1) for line in (self.root / "words.txt").read_text().splitlines()
-        )
-        self.classes = [words[wnid].split(",")[0] for wnid in self.wnids]
-        self.rows = self._train_rows() if split == "train" else self._val_rows()
+        words = read_words(self.root / "words.txt")
+        self.classes = [words.get(wnid, wnid) for wnid in self.wnids]
+        self.problems = Problems()
+        self.rows = list(self._train_rows() if split == "train" else self._val_rows())
 
-    def _train_rows(self) -> list[Row]:
-        rows = []
+    def _train_rows(self) -> Iterator[Row]:
         for label, wnid in enumerate(self.wnids):
             folder = self.root / "train" / wnid
-            for line in (folder / f"{wnid}_boxes.txt").read_text().splitlines():
-                name, *box = line.split()
-                rows.append(Row(folder / "images" / name, label, _half_open(box)))
-        return rows
+            for place, (name, *box) in self._lines(folder / f"{wnid}_boxes.txt", 5):
+                yield Row(folder / "images" / name, label, self._box(place, box))
 
-    def _val_rows(self) -> list[Row]:
-        label = {wnid: index for index, wnid in enumerate(self.wnids)}
-        rows = []
-        for line in (self.root / "val" / "val_annotations.txt").read_text().splitlines():
-            name, wnid, *box = line.split()
-            if wnid in label:  # some copies ship a part of the classes' images only
+    def _val_rows(self) -> Iterator[Row]:
+        label = index_of(self.wnids)
+        foreign: Counter[str] = Counter()  # some copies ship a part of the classes' images only
+        for place, (name, wnid, *box) in self._lines(self.root / "val" / "val_annotations.txt", 6):
+            if wnid in label:
                 path = self.root / "val" / "images" / name
-                rows.append(Row(path, label[wnid], _half_open(box)))
-        return rows
+                yield Row(path, label[wnid], self._box(place, box))
+            foreign[wnid] += wnid not in label
+        for wnid, count in sorted((+foreign).items()):
+            self.problems.add(wnid, f"not in wnids.txt: its {count} pictures are left out")
+
+    def _lines(self, path: Path, count: int) -> Iterator[tuple[str, list[str]]]:
+        """Place, in words, and the fields of each line that has so many."""
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            place, fields = f"{path.relative_to(self.root).as_posix()}, line {number}", line.split()
+            if len(fields) == count:
+                yield place, fields
+            elif fields:
+                self.problems.add(
+                    place, f"it has {len(fields)} fields, not {count}; it is left out"
+                )
+
+    def _box(self, place: str, fields: list[str]) -> Box | None:
+        """Half-open, inside of the picture; None where there is none."""
+        try:
+            left, top, right, bottom = (float(each) for each in fields)
+        except ValueError:
+            self.problems.add(place, f"its box is {' '.join(fields)}, not four numbers")
+            return None
+        if 0 <= left <= right < SIDE and 0 <= top <= bottom < SIDE:  # nearly all, and fast
+            return left, top, right + 1, bottom + 1
+        objects, reasons = fit(objects_of([((left, top, right + 1, bottom + 1), -1)]), (SIDE, SIDE))
+        for reason in reasons:
+            self.problems.add(place, reason)
+        return tuple(objects.boxes[0].tolist()) if len(objects) else None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Sample:
-        from unlazy.data.folder import read_image
-
         row = self.rows[index]
         return Sample(
             image=read_image(row.path),
             name=self.name_of(index),
             label=row.label,
-            boxes=np.array([row.box], dtype=np.float32),
+            boxes=None if row.box is None else np.array([row.box], dtype=np.float32),
         )
 
     @property
@@ -106,8 +140,3 @@ class TinyImageNet:
             with Image.open(row.path) as image:
                 images[index] = np.asarray(image.convert("RGB"))
         return images, np.array([row.label for row in self.rows], dtype=np.int64)
-
-
-def _half_open(box: list[str]) -> tuple[float, float, float, float]:
-    left, top, right, bottom = (float(value) for value in box)
-    return left, top, right + 1, bottom + 1

@@ -7,7 +7,7 @@ of a polygon). Class names are in ``names:`` of a YAML file, or one a line in ``
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ def read_objects(
         name = f"{path.name}, line {place}"
         try:
             number, *values = (float(each) for each in line.split())
+            if not number.is_integer():
+                raise ValueError(f"its class is {number:g}, not a whole number")
             points = _polygon(values, size) if polygons else _box(values, size)
         except ValueError as error:
             problems.add(name, f"it is no object and left out: {error}")
@@ -51,6 +53,14 @@ def read_objects(
         rows.append(((min(xs), min(ys), max(xs), max(ys)), names.get(int(number), -1)))
         outlines.append([points])
     return objects_of(rows, segments=outlines if polygons else ())
+
+
+def name_lonely(labels: Path, pictures: Path, paths: Iterable[Path], problems: Problems) -> None:
+    """Name the text files below ``labels`` to which no picture below ``pictures`` belongs."""
+    there = {path.relative_to(pictures).with_suffix("") for path in paths}
+    for file in sorted(labels.rglob("*.txt")):
+        if file.relative_to(labels).with_suffix("") not in there and file.stem != "classes":
+            problems.add(file.relative_to(labels).as_posix(), "there are boxes, but no picture")
 
 
 def _box(values: list[float], size: tuple[int, int]) -> list[float]:

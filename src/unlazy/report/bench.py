@@ -45,7 +45,8 @@ class Outcome:
         """Headline, what else the model does, and baselines, as far as pictures allowed them."""
         head = self.benchmark.headline
         found = self.record.values.get(head.measure, {})
-        rows = [(self.record.model["name"], head.key), *head.others, *head.baselines]
+        own = ", ".join(each for each in (self.record.model["name"], head.how) if each)
+        rows = [(own, head.key), *head.others, *head.baselines]
         return [(name, _scaled(found[key], head.scale)) for name, key in rows if key in found]
 
     def published(self) -> list[Published]:

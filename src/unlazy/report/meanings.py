@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from unlazy.ledger import Estimate
+from unlazy.report.meanings_of_benchmarks import BENCHMARK_TITLES, small_boxes
+from unlazy.report.meanings_of_benchmarks import MEANINGS as BENCHMARKS
 
 TITLES = {
     "norms": "Norms (lengths of the patch vectors)",
@@ -16,10 +18,7 @@ TITLES = {
     "blocks": "Norms block by block",
     "votes": "LazyStrike votes",
     "pca": "Principal components",
-    "point_in_box": "Point-in-Box",
-    "knn": "Nearest neighbours",
-    "discovery": "Object discovery",
-    "coarse_segmentation": "Coarse segmentation",
+    **BENCHMARK_TITLES,
 }
 
 _NORMS = {
@@ -120,61 +119,9 @@ _PCA = {
     "variance_first": "share of the variance in the first component (shown pictures only)",
     "variance_first_three": "share of the variance in the first three",
 }
-_SUBSETS = {
-    "all": "pictures with a box in view",
-    "single": "pictures with one box",
-    "single_small25": "pictures with one box, under a quarter of their area",
-}
-_BOX_HITS = {
-    "pictures": "how many {subset}",
-    "hit": "share of the {subset} whose highest-scoring patch lies on a box",
-    "chance": "the same for a random patch: the baseline to beat",
-    "centre": "the same for always pointing at the centre: the baseline to beat",
-    "auc": "chance that a patch on the box scores above one beside it; 0.5 is none",
-}
-_FINDERS = {
-    "patch-score": "by patch score",
-    "dino-seg": "by one head's attention (DINO-seg)",
-    "lost": "by LOST",
-    "tokencut": "by TokenCut",
-}
-_FOUND = {
-    "corloc/{name}": "share of the pictures whose box, found {words}, overlaps a true one by an IoU"
-    " of at least 0.5",
-    "mask_iou/{name}": "overlap of the mask found {words} with the object that fits best",
-    "no_object/{name}": "pictures with a box in which nothing was found {words}: misses",
-    "all_of_it/{name}": "share of the pictures of which all was taken {words}",
-}
-_SIMPLE = {
-    "corloc/whole_picture": "the same for always taking the whole picture: the baseline to beat",
-    "corloc/centre_half": "the same for a centred box of half the sides: a baseline",
-    "mask_iou/whole_picture": "the same for always taking the whole picture: the baseline to beat",
-    "mask_iou/centre_half": "the same for a centred box of half the sides: a baseline",
-    "pictures": "pictures with a box, which CorLoc is measured on",
-    "pictures_without_box": "pictures without one, which do not count",
-    "pictures_with_masks": "pictures with masks, which the overlap of masks is measured on",
-}
-_COARSE = {
-    "jaccard": "overlap (IoU) of the thresholded map with the objects, mean over pictures",
-    "every_pixel": "the same for taking every pixel: the floor",
-    "centre_half": "the same for a centred box of half the sides: a baseline",
-    "pictures": "pictures with an object, which this is measured on",
-    "pictures_without_object": "pictures without a mask or an object in it, which do not count",
-}
 _MEANINGS = {
-    "discovery": _SIMPLE
-    | {
-        key.format(name=name): text.format(words=words)
-        for name, words in _FINDERS.items()
-        for key, text in _FOUND.items()
-    },
-    "coarse_segmentation": _COARSE,
-    "point_in_box": {
-        f"{subset}/{key}": text.format(subset=words)
-        for subset, words in _SUBSETS.items()
-        for key, text in _BOX_HITS.items()
-    },
-    "knn": {"top1": "share of the pictures whose class the nearest training pictures vote for"},
+    **BENCHMARKS,
+    "small_boxes": small_boxes(_SCORE),
     "norms": _NORMS,
     "norm_shape": _SHAPE,
     "attention": _ATTENTION,

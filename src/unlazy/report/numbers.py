@@ -10,6 +10,7 @@ from unlazy.report.findings import Findings
 from unlazy.report.meanings import interval, meaning, readable, title
 
 GLANCE = {
+    "accuracy": ("top1",),
     "norms": ("max_over_median", "share_over_3median"),
     "attention": ("top_mass",),
     "patch_score": tuple(

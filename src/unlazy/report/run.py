@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from unlazy.backbones.base import Backbone
+from unlazy.benchmarks.classification import Accuracy
 from unlazy.data.sample import Unreadable
 from unlazy.geometry import View
 from unlazy.ledger import Measure, estimates
@@ -127,6 +128,7 @@ def investigate(
     view: View,
     shown: int = 8,
     high_resolution: bool = False,
+    trained_on: bool = False,
     batch_size: int | None = None,
     workers: int = 1,
     seed: int = 0,
@@ -141,6 +143,7 @@ def investigate(
         view: how pictures become input.
         shown: how many pictures the page shows, evenly spread over the data set.
         high_resolution: also look at norms and attention of the shown pictures at 800 px.
+        trained_on: the labels are classes that the model learned: measure its top-1 too.
         batch_size: images a pass; None chooses by size.
         workers: decoding processes.
         seed: of the bootstrap.
@@ -156,7 +159,10 @@ def investigate(
         check_view(backbone, high_view(view, backbone.facts))
     chosen = readable(dataset, spread(dataset, shown))
     run = _Run(backbone, source, view, batch_size, workers, seed)
-    low = run.findings(dataset, standard_measures(backbone.facts, chosen), chosen, progress)
+    measures = standard_measures(backbone.facts, chosen)
+    if trained_on and backbone.classifier() is not None:
+        measures.append(Accuracy(backbone.classify))
+    low = run.findings(dataset, measures, chosen, progress)
     if not high_resolution:
         return low
     some = [dataset[index] for index in low.shown]

@@ -34,6 +34,17 @@ def tiny_scenes() -> tuple[SceneRecipe, ...]:
     )
 
 
+def tiny_scene() -> SceneRecipe:
+    """One model of ``tiny_scenes``: with CLS, or any other pool and settings.
+
+    Data: as ``tiny_scenes``.
+    Cost: a minute on one CPU core.
+    Expected: as the model of ``tiny_scenes`` that it is.
+    Command: ``unlazy train tiny_scene model.pool=max``
+    """
+    return scene_recipe("tiny_scene")
+
+
 def scene_recipe(name: str, **model: Any) -> SceneRecipe:
     """One run of ``tiny_scenes``; ``model`` are fields of its ViT that differ."""
     return SceneRecipe(
