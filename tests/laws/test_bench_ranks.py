@@ -1,24 +1,20 @@
 """Two real gloo ranks give the Record and the boxes of one, in object discovery."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from planted_blocks import MODEL, save_model, save_pictures
+from warm import Run
 
 PICTURES = {(90, 70): (64, 32, 90, 70), (84, 75): (16, 16, 48, 32), (64, 64): (0, 16, 32, 48)}
 
 
 def bench(out: Path, ranks: int, *given: object) -> dict[str, dict[str, float]]:
-    command = [sys.executable, "-m", "unlazy"]
-    if ranks > 1:
-        run = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
-        command = [sys.executable, *run, "-m", "unlazy"]
-    words = [*command, "bench", *map(str, given), "-o", str(out), "--workers", "0"]
-    subprocess.run(words, check=True, capture_output=True, timeout=240)
+    words = ("bench", *given, "-o", out, "--workers", "0")
+    done = Run(words, cwd=out.parent, ranks=ranks).wait()
+    assert done.returncode == 0, done.stderr
     record = json.loads((out / "discovery.json").read_text())
     assert record["environment"]["ranks"] == ranks
     return record["values"]["discovery"]

@@ -1,11 +1,11 @@
 """One, two and three real gloo ranks give the same Record."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+
+from warm import Run
 
 PROGRAM = """
 import json, sys
@@ -34,11 +34,8 @@ with distributed.started():
 def record(folder: Path, ranks: int) -> dict:
     program, out = folder / "program.py", folder / f"{ranks}.json"
     program.write_text(PROGRAM)
-    command = [sys.executable, str(program), str(out)]
-    if ranks > 1:
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        command = [*torchrun, f"--nproc_per_node={ranks}", *command[1:]]
-    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    done = Run([program, out], cwd=folder, ranks=ranks).wait()
+    assert done.returncode == 0, done.stderr
     return json.loads(out.read_text())
 
 

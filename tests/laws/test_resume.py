@@ -1,17 +1,15 @@
 """Real kills: what was observed is kept, and the run that goes on gives the same Record."""
 
 import json
-import os
-import resource
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+
+from warm import Run
 
 COUNT = 24
 SAVED = 2  # pictures, at least, of which a killed run leaves files
@@ -71,26 +69,11 @@ def folder(tmp_path_factory):
 
 def command(folder: Path, *, ranks: int = 1, room: int | None = None):
     """Run point-in-box, with files of at most ``room`` bytes."""
-
-    def limited():
-        if room is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-
     for path in folder.glob("seen-*"):
         path.unlink()
-    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}")
-    many = torchrun if ranks > 1 else ()
     what = ("bench", "models.py:one", "point-in-box", "--data", "coco128", "-o", "out")
     how = ("--batch-size", "2", "--workers", "0", "--device", "cpu")
-    return subprocess.run(
-        [sys.executable, *many, "-m", "unlazy", *what, *how],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        preexec_fn=limited,
-    )
+    return Run((*what, *how), cwd=folder, ranks=ranks, room=room).wait()
 
 
 def bench(folder: Path, *, ranks: int = 1, die: int | None = None) -> int:

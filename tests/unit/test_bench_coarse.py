@@ -83,14 +83,14 @@ def test_even_scores_have_an_overlap_and_no_error(rule):
     assert 0 <= found["jaccard"] <= 1
 
 
-def test_drawn_scenes_from_the_command_line(tmp_path):
+def test_drawn_scenes_from_the_command_line(tmp_path, few):
     weights = save_model(tmp_path / "planted.safetensors")
     given = [
         "bench",
         f"{MODEL}={weights}",
         "coarse-segmentation",
         "--on",
-        "scenes",
+        few,
         "--workers",
         "0",
     ]
@@ -99,7 +99,7 @@ def test_drawn_scenes_from_the_command_line(tmp_path):
     assert not end.value.code
     record = json.loads((tmp_path / "out" / "coarse-segmentation.json").read_text())
     found = {key: each["value"] for key, each in record["values"]["coarse_segmentation"].items()}
-    assert found["pictures"] == 200
+    assert found["pictures"] == 40
     assert 0 < found["every_pixel"] < 0.35
     assert np.isfinite(found["jaccard"])
     assert record["parameters"]["view"]["resize"] == 64

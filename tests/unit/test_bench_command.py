@@ -21,7 +21,6 @@ from unlazy.fixes.baselines import NormClipping
 from unlazy.report.bench import run_benchmark
 
 CONFIG = ViTConfig(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=8)
-SCENES = ("--on", "scenes", "--workers", "0")
 
 
 def command(capsys, *words) -> tuple[int, str]:
@@ -60,9 +59,11 @@ def classes(tmp_path):
     return tmp_path / "pictures"
 
 
-def test_records_of_two_models_go_to_two_folders(runs, capsys):
+def test_records_of_two_models_go_to_two_folders(runs, few, capsys):
     for name in "ab":
-        code, said = command(capsys, "bench", f"file:{name}", "point-in-box", *SCENES)
+        code, said = command(
+            capsys, "bench", f"file:{name}", "point-in-box", "--on", few, "--workers", "0"
+        )
         assert code == 0, said
         assert f"runs/bench/file-{name}" in said
     hashes = {
@@ -72,8 +73,8 @@ def test_records_of_two_models_go_to_two_folders(runs, capsys):
     assert len(hashes) == 2
 
 
-def test_a_folder_with_records_of_another_model_is_refused_before_any_pass(runs, capsys):
-    words = ("point-in-box", *SCENES, "-o", "out")
+def test_a_folder_with_records_of_another_model_is_refused_before_any_pass(runs, few, capsys):
+    words = ("point-in-box", "--on", few, "--workers", "0", "-o", "out")
     assert command(capsys, "bench", "file:a", *words)[0] == 0
     before = {path: path.read_bytes() for path in (runs / "out").iterdir()}
     code, said = command(capsys, "bench", "file:b", "classification", *words[1:])
@@ -86,9 +87,11 @@ def test_a_folder_with_records_of_another_model_is_refused_before_any_pass(runs,
     assert (code, "with other weights" in said) == (1, True)
 
 
-def test_the_same_model_may_add_records_and_replace_its_own(runs, capsys):
+def test_the_same_model_may_add_records_and_replace_its_own(runs, few, capsys):
     for benchmark in ("point-in-box", "classification", "point-in-box"):
-        code, said = command(capsys, "bench", "file:a", benchmark, *SCENES, "-o", "out")
+        code, said = command(
+            capsys, "bench", "file:a", benchmark, "--on", few, "--workers", "0", "-o", "out"
+        )
         assert code == 0, said
     assert len(list((runs / "out").glob("*.json"))) == 2
 

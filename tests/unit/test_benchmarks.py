@@ -192,7 +192,7 @@ def test_a_model_without_classes_cannot_be_masked():
         run_benchmark(MaskedClassification(), model, SCENES, source="scenes")
 
 
-def test_bench_from_the_command_line(tmp_path, capsys):
+def test_bench_from_the_command_line(tmp_path, few, capsys):
     from unlazy.cli import main
 
     run = tmp_path / "run"
@@ -201,7 +201,7 @@ def test_bench_from_the_command_line(tmp_path, capsys):
     save_file(dict(model.model.state_dict()), run / "model.safetensors")
     recipe = {"model": dataclasses.asdict(CONFIG), "supervision": "label"}
     (run / "recipe.json").write_text(json.dumps(recipe))
-    words = ("bench", f"file:{run}", "point-in-box", "masked-classification", "--on", "scenes")
+    words = ("bench", f"file:{run}", "point-in-box", "masked-classification", "--on", few)
     with pytest.raises(SystemExit) as stop:
         main([*words, "-o", str(tmp_path / "out"), "--workers", "0"])
     assert not stop.value.code
@@ -305,7 +305,7 @@ def clip(tmp_path_factory):
 def test_every_number_of_every_benchmark_has_its_meaning(name, clip):
     text = name == "zero-shot-classification"
     model = load_backbone("open_clip:tiny-clip-of-a-test", weights=clip[1]) if text else backbone()
-    some = Spread(SCENES, 4)
+    some = dataclasses.replace(SCENES, count=4)
     outcome = run_benchmark(find("benchmarks", name)(), model, some, SCENES, source="scenes")
     assert outcome.record.values
     for measure, numbers in outcome.record.values.items():

@@ -29,12 +29,12 @@ def command(*words):
     return stop.value.code or 0
 
 
-def test_a_run_from_its_training_to_its_dynamics(tmp_path, monkeypatch, capsys):
+def test_a_run_from_its_training_to_its_dynamics(tmp_path, few, monkeypatch, capsys):
     monkeypatch.setattr(recipes, "tiny_scenes", lambda: (SMALL,))
     assert command("train", "tiny_scenes", "-o", tmp_path / "run") == 0
     words = (
         *("dynamics", tmp_path / "run" / "small", "point-in-box", "classification"),
-        *("--on", "scenes", "-o", tmp_path / "out", "--workers", 0),
+        *("--on", few, "-o", tmp_path / "out", "--workers", 0),
     )
     assert command(*words) == 0
     found = sorted(path.name for path in (tmp_path / "out").glob("[!.]*"))
@@ -54,7 +54,7 @@ def test_a_run_from_its_training_to_its_dynamics(tmp_path, monkeypatch, capsys):
     assert kept.stat().st_mtime_ns == before  # what is there is not measured again
     assert command(*words, "--set", "rule=center") == 1  # classification has no rule
     other = ("dynamics", tmp_path / "run" / "small", "point-in-box", "--set", "rule=center")
-    assert command(*other, "--on", "scenes", "-o", tmp_path / "out", "--workers", 0) == 0
+    assert command(*other, "--on", few, "-o", tmp_path / "out", "--workers", 0) == 0
     assert kept.stat().st_mtime_ns != before  # other settings are measured anew
     capsys.readouterr()
 

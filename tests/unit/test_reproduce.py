@@ -142,16 +142,18 @@ def test_dry_run_says_where_each_missing_thing_is_had(capsys, offline):
     assert "benchmark zero-shot-segmentation: not built" in capsys.readouterr().out
 
 
-def test_measured_on_stand_ins_and_never_as_if_it_were_the_same(run, tmp_path, capsys, offline):
+def test_measured_on_stand_ins_and_never_as_if_it_were_the_same(
+    run, few, tmp_path, capsys, offline
+):
     out = tmp_path / "out"
-    words = ["reproduce", "table3", "--on", "scenes", "--workers", "0", "-o", str(out)]
+    words = ["reproduce", "table3", "--on", few, "--workers", "0", "-o", str(out)]
     done([*words, "--model", f"ViT=file:{run}", "--model", "CLIP=file:nowhere"])
     said = capsys.readouterr().out
     rows = json.loads((out / "table3.json").read_text())["rows"]
     (ours,) = [row for row in rows if row["ours"] is not None]
     assert (ours["model"], ours["paper"], ours["comparable"]) == ("ViT", 42.7, False)
     assert f"model file:{run}" in ours["state"]
-    assert "scenes instead of imagenet:val" in ours["state"]
+    assert f"{few} instead of imagenet:val" in ours["state"]
     record = json.loads(Path(ours["record"]).read_text())
     found = record["values"]["point_in_box"]
     assert ours["ours"] == pytest.approx(100 * found["single/hit"]["value"])
@@ -174,9 +176,9 @@ def test_measured_on_stand_ins_and_never_as_if_it_were_the_same(run, tmp_path, c
     assert pasted["values"] == record["values"]
 
 
-def test_one_run_gives_all_figures_that_come_from_it(run, tmp_path, capsys):
+def test_one_run_gives_all_figures_that_come_from_it(run, few, tmp_path, capsys):
     out = tmp_path / "out"
-    words = ["reproduce", "figure2", "--on", "scenes", "--workers", "0", "-o", str(out)]
+    words = ["reproduce", "figure2", "--on", few, "--workers", "0", "-o", str(out)]
     done([*words, "--model", f"ViT-B/16=file:{run}"])
     rows = json.loads((out / "figure2.json").read_text())["rows"]
     (path,) = {row["record"] for row in rows}
@@ -218,10 +220,10 @@ def test_a_finished_run_of_the_recipe_is_the_papers_model(tmp_path, monkeypatch)
 
 
 def test_a_model_is_measured_once_for_all_tables_until_its_record_or_weights_change(
-    run, tmp_path, capsys
+    run, few, tmp_path, capsys
 ):
     out = tmp_path / "out"
-    words = ["--on", "scenes", "--workers", "0", "-o", str(out)]
+    words = ["--on", few, "--workers", "0", "-o", str(out)]
     first = ["reproduce", "table1", *words, "--model", f"ViT=file:{run}"]
     done(first)
     (record,) = out.glob("records/*/point-in-box.json")
