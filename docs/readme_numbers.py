@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from evidence_tables import shape, table
+
 ROOT = Path(__file__).parents[1]
 BUNDLED = ROOT / "src" / "unlazy" / "bundled"
 EVIDENCE = ROOT / "docs" / "evidence"
@@ -28,17 +30,6 @@ def figure(found: dict | None, *, percent: bool = False) -> str:
     if found.get("low") is not None:
         interval = f" ({text(found['low'])} to {text(found['high'])})"
     return f"{text(found['value'])}{interval}{unit}"
-
-
-def shape(values: dict) -> str:
-    """The verdict on the distribution of norms."""
-    return next(key.removeprefix("is_") for key in values["norm_shape"] if key.startswith("is_"))
-
-
-def table(heading: list[str], rows: list[list[str]]) -> str:
-    """Markdown."""
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def readme_block() -> str:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from evidence_tables import shape, table
+
 EVIDENCE = Path(__file__).parent / "evidence"
 STUDIES = {
     "tiny_scenes": "The shortcut in three minutes",
@@ -76,12 +78,6 @@ def plain(found: dict[str, float] | None) -> str:
     return "–" if found is None else f"{found['value']:.2f}"
 
 
-def verdict(card: Card) -> str:
-    """The shape of the norms' distribution."""
-    values = card["values"]["norm_shape"]
-    return next((key.removeprefix("is_") for key in values if key.startswith("is_")), "unknown")
-
-
 Column = tuple[str, Callable[[Card], str]]
 PLACES: tuple[Column, ...] = (
     ("top-1", lambda card: percent(number(card, "accuracy", "top1"))),
@@ -103,19 +99,18 @@ SMALL: tuple[Column, ...] = (
     ("centre", lambda card: percent(number(card, "small_boxes", "point_in_box/centre"))),
     ("AUC", lambda card: plain(number(card, "small_boxes", "auc/cosine"))),
     ("norm max / median", lambda card: plain(number(card, "norms", "max_over_median"))),
-    ("norms", verdict),
+    ("norms", lambda card: shape(card["values"])),
 )
 
 
-def table(cards: Iterable[Card], columns: Sequence[Column]) -> str:
-    """A row a card."""
-    names = ["run", *(name for name, _ in columns)]
-    lines = [names, ["---"] * len(names)]
+def rows_of(cards: Iterable[Card], columns: Sequence[Column]) -> str:
+    """A table with a row a card."""
+    rows = []
     for card in cards:
         seed = card["recipe"]["seed"]
         name = card["name"] if f"seed{seed}" in card["name"] else f"{card['name']}, seed {seed}"
-        lines.append([name, *(text(card) for _, text in columns)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        rows.append([name, *(text(card) for _, text in columns)])
+    return table(["run", *(name for name, _ in columns)], rows)
 
 
 def section(study: str, title: str) -> str:
@@ -129,11 +124,11 @@ def section(study: str, title: str) -> str:
 `{command}`: {len(cards)} runs, each on {cards[0]["n"]} validation pictures
 ([Records]({study}.json)).
 
-{table(cards, PLACES)}
+{rows_of(cards, PLACES)}
 
 Small boxes (under 25 % of the area) and norms:
 
-{table(cards, SMALL)}
+{rows_of(cards, SMALL)}
 """
 
 

@@ -1,7 +1,7 @@
 """Real processes that need not import torch again: forked, by a server that has, for each run.
 
-Ranks get what torchrun gives them (RANK, WORLD_SIZE, MASTER_ADDR, ...), and end when one of them
-fails, as under torchrun.
+Ranks get what torchrun gives them (RANK, WORLD_SIZE, MASTER_ADDR, a store that outlives them), and
+are killed some seconds after one of them failed.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import multiprocessing
 import os
 import resource
 import runpy
-import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch.distributed import TCPStore
+
+GRACE = 20.0  # seconds in which the other ranks may end by themselves
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["warm_imports"])
 
@@ -50,14 +52,15 @@ class Run:
         env: Mapping[str, str] | None = None,
         room: int | None = None,
     ) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
         self.cwd, self.processes = cwd, []
+        self.store, shared = None, {}
+        if ranks > 1:
+            self.store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+            shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(self.store.port)}
+            shared["TORCHELASTIC_USE_AGENT_STORE"] = "True"
         for rank in range(ranks):
             places = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
-            places |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port} if ranks > 1 else {}
-            given = {"OMP_NUM_THREADS": "1", **places, **(env or {})}
+            given = {"OMP_NUM_THREADS": "1", **places, **shared, **(env or {})}
             texts = [str(each) for each in words]
             process = FORK.Process(target=_run, args=(texts, cwd, given, room, self._log(rank)))
             process.start()
@@ -71,6 +74,8 @@ class Run:
         codes = [process.exitcode for process in self.processes]
         failed = [code for code in codes if code]
         if failed:
+            for process in self.processes:
+                process.join(GRACE)
             self.kill()
             return failed[0]
         return None if None in codes else 0

@@ -22,7 +22,8 @@ CPU_PIXELS = 8 * 224 * 224
 the time of ViT-S and ViT-B at 32 pictures of 224 x 224; at 8 there are none."""
 PENDING_BATCHES = 32  # how many batches' pixels may wait for more pictures of their size
 MOST_AHEAD = 64  # pictures
-MOST_PIXELS = 2**26  # of one view: a strip of a few pixels, scaled up by its short side, has more
+MOST_ENLARGED = 2**23
+"""Pixels to which a picture may be enlarged: a strip, scaled by its short side, knows no end."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,9 @@ class _Viewing(torch.utils.data.Dataset):
             name = getattr(self.dataset, "name_of", str)(index)
             return Skipped(index, name, str(problem))
         height, width = self.view.window((sample.image.height, sample.image.width)).size
-        if height * width > MOST_PIXELS:
-            return Skipped(
-                index, sample.name, f"{width} x {height} pixels would be shown: too many"
-            )
+        if height * width > max(MOST_ENLARGED, sample.image.height * sample.image.width):
+            reason = f"it is so narrow that it would be enlarged to {width} x {height} pixels"
+            return Skipped(index, sample.name, reason)
         masks = {"instances": sample.instances, "void": sample.void}
         viewed = self.view(sample.image, sample.boxes, sample.mask, **masks)
         return _Item(index, sample.name, sample.label, viewed)

@@ -3,10 +3,9 @@
 import pytest
 
 from unit.bench_outcomes import Drawn, outcome
-from unit.test_page_browser import browser, pytestmark
 from unlazy.report.bench_page import write_bench_page
 
-__all__ = ["browser", "pytestmark"]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -16,20 +15,8 @@ def address(tmp_path_factory):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1200])
-def test_the_page_stands_alone_and_fits(browser, address, width, scheme):
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page, requests, errors = context.new_page(), [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: errors.append(message.text))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("dialog", lambda dialog: (errors.append("dialog"), dialog.dismiss()))
-    page.goto(address)
-    for summary in page.locator("summary").all():
-        summary.click()
-    wide, inner = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert wide <= inner
-    assert errors == []
-    assert [url for url in requests if not url.startswith("data:")] == [address]
+def test_the_page_stands_alone_and_fits(visit_alone, width, scheme):
+    page = visit_alone(width, scheme)
     frames = page.eval_on_selector_all(
         "svg.frame",
         """all => all.map(one => {
@@ -51,4 +38,3 @@ def test_the_page_stands_alone_and_fits(browser, address, width, scheme):
         "all => all.map(one => one.getBoundingClientRect().right)",
     )
     assert max(values) <= width
-    context.close()

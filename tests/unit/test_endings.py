@@ -1,7 +1,6 @@
 """Real processes: how the command ends when it is stopped, killed or out of room."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from warm import Run
 
 SECONDS = 20  # a stop takes under one on an idle machine; the work below never ends by itself
 MODELS = """
@@ -65,17 +66,19 @@ def folder(tmp_path):
     return tmp_path
 
 
-def report(folder, model, *more, prefix=("-m", "unlazy"), **options):
-    arguments = ["report", model, "photos", "-o", "new/out", "--size", "64", *more]
+def words(model, *more):
+    return ["report", model, "photos", "-o", "new/out", "--size", "64", *more]
+
+
+def report(folder, model, *more, prefix=("-m", "unlazy")):
     return subprocess.Popen(
-        [sys.executable, *prefix, *arguments],
+        [sys.executable, *prefix, *words(model, *more)],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        **options,
     )
 
 
@@ -119,28 +122,25 @@ def test_a_signal_in_a_forward_pass_ends_everything(folder, number, word, send, 
 
 
 def test_what_a_killed_run_left_goes_at_the_next(folder):
-    with report(folder, "models.py:killed", "--shown", "1") as process:
-        process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    done = Run(words("models.py:killed", "--shown", "1"), cwd=folder).wait()
+    assert done.returncode == -signal.SIGKILL
     out = folder / "new" / "out"
     assert [path.name[:13] for path in out.iterdir()] == [".unlazy-part-"]
-    with report(folder, "timm:test_vit", "--random", "--shown", "1") as process:
-        _, err = process.communicate()
-    assert process.returncode == 0, err
+    done = Run(words("timm:test_vit", "--random", "--shown", "1"), cwd=folder).wait()
+    assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in out.iterdir()) == ["index.html", "maps", "record.json"]
 
 
 def test_no_room_for_the_page_names_the_folder_and_leaves_nothing(folder):
-    def little_room():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-
-    more = ("--random", "--shown", "1")
-    with report(folder, "timm:test_vit", *more, preexec_fn=little_room) as process:
-        _, err = process.communicate()
-    assert process.returncode == 1
-    assert "unlazy: cannot write to new/out: File too large" in err
-    assert "Traceback" not in err
+    given = words("timm:test_vit", "--random", "--shown", "1")
+    done = Run(given, cwd=folder, room=50_000).wait()
+    assert done.returncode == 1
+    assert "unlazy: cannot write to new/out: File too large" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (folder / "new").exists()
+
+
+SICK = ("models.py:sick", (), "unlazy: test_vit returned values that are not finite")
 
 
 @pytest.mark.parametrize(
@@ -149,17 +149,25 @@ def test_no_room_for_the_page_names_the_folder_and_leaves_nothing(folder):
         ("timm:test_vitt", (), "unlazy: timm has no model 'test_vitt'; did you mean"),
         ("timm:test_vit", ("--bogus", "1"), "unlazy: Unknown option: --bogus"),
         ("timm:test_vit", ("--random", "--shown", "0"), "unlazy: shown is 0; a page shows"),
-        ("models.py:sick", (), "unlazy: test_vit returned values that are not finite"),
+        SICK,
     ],
 )
 def test_of_several_ranks_one_tells_of_a_mistake(folder, model, more, message):
+    done = Run(words(model, *more), cwd=folder, ranks=2).wait()
+    assert done.returncode != 0
+    assert done.stderr.count("unlazy: ") == 1, done.stderr
+    assert message in done.stderr
+    assert not (folder / "new").exists()
+
+
+def test_so_it_is_under_torchrun(folder):
     ranks = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "unlazy")
+    model, more, message = SICK
     with report(folder, model, *more, prefix=ranks) as process:
         _, err = process.communicate()
     assert process.returncode != 0
     assert err.count("unlazy: ") == 1, err
     assert message in err
-    assert not (folder / "new").exists()
 
 
 LEAVER = """
@@ -178,11 +186,8 @@ with distributed.started():
 
 def test_a_rank_that_is_left_alone_says_so(folder):
     (folder / "leaver.py").write_text(LEAVER)
-    ranks = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "leaver.py")
-    found = subprocess.run(
-        [sys.executable, *ranks], cwd=folder, capture_output=True, text=True, timeout=120
-    )
-    assert "another rank ended early" in found.stdout, found.stderr
+    done = Run([folder / "leaver.py"], cwd=folder, ranks=2).wait()
+    assert "another rank ended early" in done.stdout, done.stderr
 
 
 def test_a_reader_that_has_seen_enough_is_no_mistake():

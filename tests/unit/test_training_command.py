@@ -19,6 +19,7 @@ from unlazy.training.initial import start_from
 from unlazy.training.recipe import LabelRecipe
 from unlazy.training.recipes import ViTConfig
 from unlazy.training.run import build
+from warm import Run
 
 TINY = ("tiny_label", "tiny_label_lazystrike", "tiny_label_registers")
 
@@ -310,6 +311,7 @@ from unlazy.training import loop
 from unlazy.training.feeds import Held
 from unlazy.training.recipes import LabelRecipe, ViTConfig
 from unlazy.training.run import build
+from warm import Run
 
 model = ViTConfig(img_size=16, patch_size=4, embed_dim=16, depth=1, num_heads=2, num_classes=3)
 recipe = LabelRecipe(
@@ -333,8 +335,7 @@ def test_a_disk_that_really_fills_up_leaves_the_last_checkpoint_to_go_on_from(tm
     out = tmp_path / "out"
 
     def start(how):
-        words = [sys.executable, str(program), str(out), how]
-        done = subprocess.run(words, capture_output=True, text=True)
+        done = Run([program, out, how], cwd=tmp_path).wait()
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -7,6 +7,7 @@ them with ``torchrun --nproc_per_node=8 -m unlazy train NAME --data FOLDER``.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from unlazy.backbones.vit import ViTConfig
 from unlazy.training.recipe import DistillRecipe, LabelRecipe, TextConfig, TextRecipe
@@ -15,6 +16,8 @@ BASE = ViTConfig(
     img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, num_classes=1000
 )
 SMALL = dataclasses.replace(BASE, embed_dim=384, num_heads=6)
+LARGE: dict[str, Any] = {"hold": False, "precision": "bfloat16", "evaluate_images": 50_000}
+"""Of data that no memory holds."""
 
 
 def imagenet_b16_last() -> LabelRecipe:
@@ -32,7 +35,7 @@ def imagenet_b16_last() -> LabelRecipe:
         name="imagenet_b16_last",
         model=dataclasses.replace(BASE, pool="lazy_strike", keep=1),
         data="imagenet",
-        hold=False,
+        **LARGE,
         epochs=100,
         batch=4096,
         learning_rate=1e-3,
@@ -43,9 +46,7 @@ def imagenet_b16_last() -> LabelRecipe:
         clip_norm=None,
         label_smoothing=0.0,
         crop="resized",
-        precision="bfloat16",
         evaluate_every=1000,
-        evaluate_images=50_000,
     )
 
 
@@ -89,7 +90,7 @@ def imagenet_s16_deit() -> LabelRecipe:
         name="imagenet_s16_deit",
         model=dataclasses.replace(SMALL, drop_path=0.1),
         data="imagenet",
-        hold=False,
+        **LARGE,
         epochs=300,
         batch=1024,
         learning_rate=1e-3,
@@ -103,9 +104,7 @@ def imagenet_s16_deit() -> LabelRecipe:
         rand_augment="rand-m9-mstd0.5-inc1",
         erasing=0.25,
         ema=0.99996,
-        precision="bfloat16",
         evaluate_every=12_510,
-        evaluate_images=50_000,
     )
 
 
@@ -138,7 +137,7 @@ def clip_b16() -> TextRecipe:
         model=dataclasses.replace(BASE, num_classes=512),
         text=TextConfig(context=77, width=512, heads=8, layers=12),
         data="captions",
-        hold=False,
+        **LARGE,
         epochs=32,
         batch=4096,
         learning_rate=5e-4,
@@ -147,9 +146,7 @@ def clip_b16() -> TextRecipe:
         warmup=0.02,
         crop="resized",
         flip=0.0,
-        precision="bfloat16",
         evaluate_every=5000,
-        evaluate_images=50_000,
     )
 
 
@@ -170,7 +167,7 @@ def dino_s16() -> DistillRecipe:
         name="dino_s16",
         model=dataclasses.replace(SMALL, num_classes=0, drop_path=0.1),
         data="imagenet",
-        hold=False,
+        **LARGE,
         epochs=100,
         batch=512,
         learning_rate=1e-3,
@@ -182,9 +179,7 @@ def dino_s16() -> DistillRecipe:
         bottleneck=256,
         prototypes=65_536,
         teacher_temperature=0.04,
-        precision="bfloat16",
         evaluate_every=12_510,
-        evaluate_images=50_000,
     )
 
 
