@@ -58,9 +58,14 @@ def test_the_command_prints_counts_what_is_missing_and_where_it_is_had(capsys, r
 
 
 def test_a_folder_that_is_none_is_a_mistake(capsys, root):
-    for arguments in (("data", "--data", root / "x"), ("models", "--data", root)):
-        _, err = run(capsys, "list", *arguments)
-        assert "--data is a folder" in err
+    (root / "file").touch()
+    for kind, given, reason in (
+        ("data", "x", "x does not exist; give the folder"),
+        ("data", "file", "file is a file; give the folder"),
+        ("models", "", "--data goes with `unlazy list data`, not with `unlazy list models`"),
+    ):
+        _, err = run(capsys, "list", kind, "--data", root / given)
+        assert reason in " ".join(err.split())
 
 
 def test_names_with_a_split(root):

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from unlazy.data.hugging_face import HuggingFace
+from unlazy.data.labelled import Labelled
 from unlazy.data.sample import Unreadable
 
 datasets = pytest.importorskip("datasets", reason="the extra hf-data is not installed")
@@ -78,3 +79,29 @@ def test_without_the_library_the_extra_is_named(monkeypatch, folder):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ImportError, match=r"unlazy\[hf-data\]"):
         HuggingFace(str(folder))
+
+
+def test_boxes_of_classes_in_words_and_hidden_labels_stop_nothing(tmp_path):
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": datasets.Value("int64"),
+            "objects": {
+                "bbox": datasets.Sequence(datasets.Sequence(datasets.Value("float32"))),
+                "category": datasets.Sequence(datasets.Value("string")),
+            },
+        }
+    )
+    rows = {
+        "image": [Image.new("RGB", (20, 10))] * 2,
+        "label": [-1, 0],
+        "objects": [{"bbox": [[1, 2, 5, 5]], "category": ["cat"]}, {"bbox": [], "category": []}],
+    }
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "words")
+    data = HuggingFace(str(tmp_path / "words"))
+    assert data[0].boxes is None
+    assert "its boxes are not used" in data.problems[data.name_of(0)]
+    labelled = Labelled(data)
+    with pytest.raises(Unreadable, match="it has no label"):
+        labelled[0]
+    assert labelled[1].label == 0
