@@ -1,6 +1,14 @@
 """What the server of ``warm`` has imported before it forks."""
 
-import torch
-import torch.distributed.checkpoint
+import importlib
 
+import torch
+
+for name in (
+    *("torch._dynamo", "torch.distributed.checkpoint", "torch.distributed.fsdp"),
+    *("timm", "torchvision.transforms.v2", "unlazy.backbones.timm_load"),
+    *("unlazy.report.bench_page", "unlazy.report.dynamics", "unlazy.report.run"),
+    "unlazy.training.run",
+):
+    importlib.import_module(name)
 torch.set_num_threads(1)
