@@ -14,11 +14,15 @@ from safetensors.torch import save_file
 from unlazy import bench_inputs
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT, ViTConfig
+from unlazy.benchmarks.classification import Classification
 from unlazy.benchmarks.point_in_box import PointInBox
 from unlazy.cli import main
 from unlazy.data.synthetic import Scenes
 from unlazy.fixes.baselines import NormClipping
+from unlazy.geometry import View
 from unlazy.report.bench import run_benchmark
+from unlazy.report.numbers import glance
+from unlazy.report.run import investigate
 
 CONFIG = ViTConfig(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=8)
 
@@ -141,3 +145,17 @@ def test_the_record_has_the_settings_of_the_fix():
     assert json.loads(record.to_json())["parameters"]["fix"]["cutoff"] == 1.5
     plain = run_benchmark(PointInBox(), model, scenes, source="scenes").record
     assert "fix" not in plain.parameters
+
+
+def test_a_comparison_of_models_on_what_they_learned_begins_with_top1():
+    torch.manual_seed(0)
+    model = TrainedViT(ViT(CONFIG), name="tiny", weights="random")
+    scenes, view = Scenes(count=8, size=(32, 32), seed=3), View((32, 32))
+    found = investigate(model, scenes, source="s", view=view, shown=1, trained_on=True)
+    (right,) = glance([found]).rows[0].cells
+    expected = run_benchmark(Classification(), model, scenes, source="s").record.values["accuracy"]
+    assert glance([found]).rows[0].key == "top1"
+    assert float(right.value) == expected["top1"].value
+    bare = TrainedViT(ViT(dataclasses.replace(CONFIG, num_classes=0)), name="b", weights="random")
+    found = investigate(bare, scenes, source="s", view=view, shown=1, trained_on=True)
+    assert "accuracy" not in found.record.values

@@ -10,13 +10,13 @@ SETTINGS = {
     "one": {"keep": 1},
     "paper-shuffled": {"keep": 0.25, "reading": "paper", "shuffle": 1},
     "alg1-centred-registers": {"keep": 4, "reading": "alg1", "kernel": "centred", "registers": 2},
-    "token-windows": {"reading": "token", "windows": (0, 1), "window": 2},
+    "token-windows": {"reading": "token", "windows": (0,), "window": 2},
 }
 
 
 def build(settings) -> ViT:
     torch.manual_seed(0)
-    small = {"img_size": 32, "embed_dim": 48, "depth": 2, "num_heads": 3, "num_classes": 7}
+    small = {"img_size": 32, "embed_dim": 24, "depth": 1, "num_heads": 3, "num_classes": 7}
     return ViT(ViTConfig(**small, pool="lazy_strike", **settings)).eval()
 
 
