@@ -93,7 +93,7 @@ class Run:
             if time.monotonic() > end:
                 self.kill()
                 raise TimeoutError(f"no end after {timeout} seconds")
-            time.sleep(0.01)
+            time.sleep(0.05)
         texts = []
         for suffix in (".out", ".err"):
             files = [self._log(rank).with_suffix(suffix) for rank in range(len(self.processes))]

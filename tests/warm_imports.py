@@ -1,6 +1,7 @@
 """What the server of ``warm`` has imported before it forks."""
 
 import importlib
+from contextlib import suppress
 
 import torch
 
@@ -11,4 +12,6 @@ for name in (
     "unlazy.training.run",
 ):
     importlib.import_module(name)
+with suppress(ImportError):
+    importlib.import_module("open_clip")
 torch.set_num_threads(1)
