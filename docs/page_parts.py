@@ -13,6 +13,12 @@ def markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def shape(values: Mapping[str, Any]) -> str:
+    """The verdict on the distribution of norms, of the values of a Record or card."""
+    keys = values["norm_shape"]
+    return next((key.removeprefix("is_") for key in keys if key.startswith("is_")), "unknown")
+
+
 def holds(condition: bool, sentence: str) -> str:
     """A sentence that the Records bear out.
 

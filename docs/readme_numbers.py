@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from evidence_tables import shape, table
+from page_parts import markdown, shape
 
 ROOT = Path(__file__).parents[1]
 BUNDLED = ROOT / "src" / "unlazy" / "bundled"
@@ -55,7 +55,7 @@ def readme_block() -> str:
     return (
         f"## The demo's numbers\n\n"
         f"`make demo`, {first['data']['n']} pictures (Records: {links}); in brackets 95 % intervals"
-        f" over pictures.\n\n{table(['number', *records], rows)}\n"
+        f" over pictures.\n\n{markdown(['number', *records], rows)}\n"
     )
 
 
@@ -97,14 +97,14 @@ the half precision in which they are shipped. Nothing was tuned on these picture
 shipped without their text tower, with the vectors of the class names. k-NN seeks among
 {first["neighbours"]} training pictures.
 
-{table(["model", "supervision, architecture", "top-1", "k-NN"], results)}
+{markdown(["model", "supervision, architecture", "top-1", "k-NN"], results)}
 
 Point-in-Box, and the AUC that ranks patches inside the box against those outside, by cosine (below
 0.5, background resembles the image vector more than the object does):
 
-{table(["model", "boxes", "n", "cosine", "centred", "random patch", "centre", "AUC"], places)}
+{markdown(["model", "boxes", "n", "cosine", "centred", "random patch", "centre", "AUC"], places)}
 
-{table(["model", "norms before the last normalisation", "largest over median"], norms)}
+{markdown(["model", "norms before the last normalisation", "largest over median"], norms)}
 
 Commands, dates and hashes of the weights:
 

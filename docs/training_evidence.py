@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evidence_tables import shape, table
+from page_parts import holds, markdown, render, shape
 
 EVIDENCE = Path(__file__).parent / "evidence"
 STUDIES = {
@@ -110,7 +110,7 @@ def rows_of(cards: Iterable[Card], columns: Sequence[Column]) -> str:
         seed = card["recipe"]["seed"]
         name = card["name"] if f"seed{seed}" in card["name"] else f"{card['name']}, seed {seed}"
         rows.append([name, *(text(card) for _, text in columns)])
-    return table(["run", *(name for name, _ in columns)], rows)
+    return markdown(["run", *(name for name, _ in columns)], rows)
 
 
 def section(study: str, title: str) -> str:
@@ -190,26 +190,11 @@ def largest_norm() -> float:
     return max(card["values"]["norms"]["max_over_median"]["value"] for card in runs)
 
 
-def holds(condition: bool, sentence: str) -> str:
-    """A sentence that the Records bear out.
-
-    Raises:
-        ValueError: they do not (any more).
-    """
-    if not condition:
-        raise ValueError(f"the Records contradict: {sentence}")
-    return sentence
-
-
 def page() -> str:
     """The page as text."""
-    import jinja2
-
-    template = (EVIDENCE / "training.md.j2").read_text()
-    made = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
     tools = {"section": section, "values": values, "share": share, "holds": holds, "read": read}
     tools |= {"interval": interval, "largest_norm": largest_norm}
-    return made.from_string(template).render(**tools) + "\n"
+    return render(EVIDENCE / "training.md.j2", tools)
 
 
 def main() -> None:

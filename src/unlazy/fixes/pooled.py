@@ -123,7 +123,7 @@ class Pooled:
 
             yield norm.register_forward_hook(hook, prepend=True)
 
-        fixed = Fixed(original, self.name, install)
+        fixed = Fixed(original, self, install)
         _check(fixed)
         return fixed
 
