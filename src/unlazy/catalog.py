@@ -71,6 +71,9 @@ BENCHMARKS = {
     "linear": "unlazy.benchmarks.linear:LinearProbe",
     "masked-classification": "unlazy.benchmarks.masked_classification:MaskedClassification",
 }
+PROBES = {
+    "position": "unlazy.benchmarks.probe_position:PositionProbe",
+}
 TINY = (
     "tiny_scenes",
     *("tiny_label", "tiny_label_lazystrike", "tiny_label_registers", "tiny_finetune_lazystrike"),
@@ -109,6 +112,7 @@ TABLES = {
     "measures": MEASURES,
     "fixes": FIXES,
     "benchmarks": BENCHMARKS,
+    "probes": PROBES,
     "recipes": RECIPES,
     "tables": PAPER_TABLES,
 }
