@@ -73,6 +73,8 @@ BENCHMARKS = {
 }
 PROBES = {
     "position": "unlazy.benchmarks.probe_position:PositionProbe",
+    "pixels": "unlazy.benchmarks.probe_pixels:PixelProbe",
+    "token-class": "unlazy.benchmarks.probe_token_class:TokenClassProbe",
 }
 TINY = (
     "tiny_scenes",

@@ -1,4 +1,4 @@
-"""Probe: a benchmark whose small models learn first, from training pictures; probes share passes."""
+"""Probe: a benchmark with small models that learn first; several probes share their passes."""
 
 from __future__ import annotations
 

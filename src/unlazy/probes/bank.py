@@ -65,8 +65,9 @@ class Bank:
     ) -> None:
         self.plan, self.device = plan, device
         self.shape = (inputs, plan.seeds, len(plan.rates))
-        first = torch.stack([_first(seed, dim, outputs) for seed in range(plan.seeds)])
-        whole = first[None, :, None].expand(*self.shape, dim, outputs).to(device)
+        first = [_first(seed, dim, outputs) for seed in range(inputs * plan.seeds)]
+        begun = torch.stack(first).unflatten(0, self.shape[:2])[:, :, None]
+        whole = begun.expand(*self.shape, dim, outputs).to(device)
         self._rates = torch.tensor(plan.rates).expand(self.shape).flatten().tolist()
         self.weights = [each.clone().requires_grad_() for each in whole.flatten(0, 2)]
         self.biases = [each.new_zeros(outputs).requires_grad_() for each in self.weights]
