@@ -75,6 +75,9 @@ PROBES = {
     "position": "unlazy.benchmarks.probe_position:PositionProbe",
     "pixels": "unlazy.benchmarks.probe_pixels:PixelProbe",
     "token-class": "unlazy.benchmarks.probe_token_class:TokenClassProbe",
+    "register-heads": "unlazy.benchmarks.probe_registers:RegisterHeads",
+    "threshold-sweep": "unlazy.benchmarks.probe_sweep:ThresholdSweep",
+    "redundancy": "unlazy.benchmarks.probe_redundancy:Redundancy",
 }
 TINY = (
     "tiny_scenes",

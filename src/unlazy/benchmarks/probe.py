@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from unlazy.benchmarks.base import Benchmark, Inputs
 from unlazy.benchmarks.classification import usual_view
 from unlazy.data.spread import Spread
@@ -16,6 +18,8 @@ from unlazy.probes.groups import HIGH
 from unlazy.probes.norm_counts import NormCounts, Quantiles
 from unlazy.probes.task import Lesson, Task
 from unlazy.tokens import Facts
+
+COUNTS = NormCounts().name
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,11 @@ class Probe(Benchmark, Protocol):
     """
 
     @property
+    def by_norm(self) -> bool:
+        """Whether it tells tokens apart by their norms; else step 1 is left out."""
+        ...
+
+    @property
     def lesson(self) -> Lesson:
         """Which training pictures."""
         ...
@@ -73,7 +82,9 @@ def prepare(probes: Sequence[Probe], inputs: Inputs) -> list[Sequence[Measure]]:
     Probes that name a study or a task alike share it.
     """
     view = shared_view(inputs.backbone.facts)
-    norms = Quantiles.of(inputs.look(inputs.evaluated, [NormCounts()], view).seen["norm_counts"])
+    norms = Quantiles(np.zeros(0))
+    if any(probe.by_norm for probe in probes):
+        norms = Quantiles.of(inputs.look(inputs.evaluated, [NormCounts()], view).seen[COUNTS])
     studies: dict[int | None, dict[str, Measure]] = {}
     tasks: dict[Lesson, dict[str, Task]] = {}
     for probe in probes:

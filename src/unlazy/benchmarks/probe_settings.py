@@ -30,7 +30,7 @@ class Trained:
         seed: of the order, and of which training pictures are held out.
     """
 
-    rates: tuple[float, ...] = (0.001, 0.003, 0.01)
+    rates: tuple[float, ...] = (0.001, 0.01, 0.1)
     seeds: int = 3
     epochs: int = 30
     patience: int = 3
@@ -38,6 +38,7 @@ class Trained:
     batch: int = 32
     seed: int = 0
     optimizer: ClassVar[Literal["adam", "adamw", "sgd"]] = "adam"
+    by_norm: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _ = self.plan, self.lesson  # which check their values

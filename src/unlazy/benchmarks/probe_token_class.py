@@ -43,7 +43,6 @@ class TokenClassProbe(Trained):
     Source: *Do All Vision Transformers Need Registers?* (B), 3.3 and Table 3.
     """
 
-    rates: tuple[float, ...] = (0.001, 0.01, 0.1)
     seeds: int = 5
     batch: int = 64
     name: ClassVar[str] = "token-class"
