@@ -364,5 +364,6 @@ def test_errors_and_loss_are_those_of_slow_loops():
     task = PositionTask(Plan((1.0,), 1, 1, 1, "adam"), (2, 3))
     scores = torch.randn(5, 6, generator=generator)
     true = torch.tensor([0, 1, 2, 3, 5])
-    slow = [reference.position_loss(s.tolist(), int(t), (2, 3)) for s, t in zip(scores, true)]
+    pairs = zip(scores.tolist(), true.tolist(), strict=True)
+    slow = [reference.position_loss(each, place, (2, 3)) for each, place in pairs]
     assert task.loss(scores, true).tolist() == pytest.approx(slow, rel=1e-5)
