@@ -54,6 +54,28 @@ def values(outcomes, name):
     return {key: each.value for key, each in found.items()}, outcome
 
 
+def test_every_number_is_explained(rare):
+    from unlazy.report.bench_page import render
+    from unlazy.report.meanings import meaning, title
+
+    settings = {"rates": (0.1,), "seeds": 2, "epochs": 1}
+    probes = (
+        PositionProbe(**settings),
+        PixelProbe(method="adamw", **settings),
+        TokenClassProbe(**settings),
+        ThresholdSweep(**settings),
+        RegisterHeads(**settings),
+    )
+    outcomes = run(with_registers, *probes, registers=2, **rare)
+    for outcome in outcomes:
+        for measure, found in outcome.record.values.items():
+            assert title(measure) != measure
+            assert not [key for key in found if not meaning(measure, key)], measure
+    page = render(outcomes)
+    assert "Outliers at different thresholds" in page
+    assert "B, Table 3" in page
+
+
 def run(design, *probes, dim=16, training=TRAINING, evaluated=EVALUATED, **facts):
     model = Planted(design, dim=dim, **facts)
     return run_probes(probes, model, evaluated, training, source="drawn")
