@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -70,7 +70,8 @@ class Redundancy:
 
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
         """Nothing comes before."""
-        return prepare([self], inputs)[0]
+        this: Any = self  # pyright takes class attributes for no properties
+        return prepare([this], inputs)[0]
 
     def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:
         """How likeness is distributed over outliers, and over the rest."""

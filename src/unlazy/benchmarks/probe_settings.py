@@ -67,7 +67,7 @@ class Trained:
 
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
         """Learns first."""
-        this: Any = self  # with the rest of a Probe
+        this: Any = self  # a Probe, with the class attributes of what inherits this
         return prepare([this], inputs)[0]
 
 

@@ -104,7 +104,8 @@ class Bank:
         count = torch.tensor([self._learned], device=self.device)
         distributed.add([count, *gradients])
         if int(count):
-            torch._foreach_div_(gradients, float(count))
+            for each in gradients:
+                each /= float(count)
             fall = 0.5 * (1 + math.cos(math.pi * share))
             for rate, group in zip(self._rates, self.optimizer.param_groups, strict=True):
                 group["lr"] = rate * fall

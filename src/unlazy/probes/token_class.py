@@ -118,7 +118,8 @@ class TokenClass:
         rows = seen.rows("right") if "right" in seen else []
         if not rows:
             return {"pictures": 0.0}
-        right = dict(zip(KINDS, np.mean(rows, axis=0, dtype=np.float64), strict=True))  # (S,) each
+        mean = np.asarray(np.mean(rows, axis=0, dtype=np.float64))  # (3, S)
+        right = {kind: mean[place] for place, kind in enumerate(KINDS)}
         top1 = {kind: float(each.mean()) for kind, each in right.items()}
         return over_seeds("top1", right) | {
             "outlier_minus_normal": top1["outlier"] - top1["normal"],
