@@ -65,17 +65,17 @@ def run_one(
         )
 
 
-def folder_of(model: str, weights: Weights, fix: str | None) -> Path:
-    """Where Records of a model go that no folder was named for.
+def folder_of(command: str, model: str, weights: Weights, fix: str | None) -> Path:
+    """Where a command's Records of a model go that no folder was named for.
 
-    >>> folder_of("timm:vit_tiny", Weights(random=True), "norm-clipping")
+    >>> folder_of("bench", "timm:vit_tiny", Weights(random=True), "norm-clipping")
     PosixPath('runs/bench/timm-vit_tiny-random-norm-clipping')
     """
     from unlazy.report.write import slug
 
     file = weights.checkpoint.stem if weights.checkpoint else ""
     words = (model, file, "random" if weights.random else "", fix or "")
-    return Path("runs/bench") / slug("-".join(word for word in words if word))
+    return Path("runs") / command / slug("-".join(word for word in words if word))
 
 
 def refuse_others(output: Path, backbone: Any, fix: str | None) -> None:

@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from unlazy.cli_bench import bench
 from unlazy.cli_dynamics import dynamics
+from unlazy.cli_probe import probe
 from unlazy.cli_reproduce import reproduce
 from unlazy.cli_train import train
 from unlazy.console import Stopped, complain, leave, plain_warnings, progress, stoppable
@@ -40,6 +41,7 @@ app = App(
 )
 app.command(train)
 app.command(bench)
+app.command(probe)
 app.command(dynamics)
 app.command(reproduce)
 
@@ -192,7 +194,9 @@ def doctor(model: str, /, *, weights: Weights = Weights(), size: int | None = No
 
 @app.command(name="list")
 def list_names(
-    kind: Literal["models", "data", "measures", "fixes", "benchmarks", "recipes", "tables"],
+    kind: Literal[
+        "models", "data", "measures", "fixes", "benchmarks", "probes", "recipes", "tables"
+    ],
     pattern: str = "",
     /,
     *,

@@ -21,7 +21,7 @@ LAYERS = [
     {"explorer", "inputs", "console"},
     {"pages", "bench_inputs"},
     {"cli_train", "cli_bench", "cli_dynamics"},
-    {"cli_reproduce"},
+    {"cli_reproduce", "cli_probe"},
     {"cli"},
     {"__init__", "__main__"},
 ]

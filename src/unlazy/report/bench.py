@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,9 @@ from unlazy.geometry import View
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import Measured, measure
 from unlazy.parts import Keep
+from unlazy.probes.bank import Heads
+from unlazy.probes.stream import Reading, learn
+from unlazy.probes.task import Lesson, Task
 from unlazy.report.record import Record, record_of
 
 LOOKED_AT = 16  # pictures, for what the benchmark needs
@@ -72,12 +74,70 @@ def _scaled(found: Estimate, scale: float) -> Estimate:
     return Estimate(found.value * scale, low, high)
 
 
-def _check_needs(benchmark: Benchmark, evaluated: Any, source: str) -> None:
+@dataclass(frozen=True)
+class Passing:
+    """How pictures pass through a model; the fields are those of ``run_benchmark``."""
+
+    backbone: Backbone
+    batch_size: int | None = None
+    workers: int = 0
+    progress: Callable[[int], None] | None = None
+
+    def quietly(self) -> Passing:
+        """In this process and without progress, for few pictures."""
+        return Passing(self.backbone, self.batch_size)
+
+    def inputs(
+        self,
+        evaluated: Any,
+        training: Any,
+        keep: Keep | None,
+        passes: list[Measured] | None = None,
+    ) -> Inputs:
+        """What a benchmark is given.
+
+        Args:
+            evaluated: pictures that the numbers are about.
+            training: pictures to learn from.
+            keep: where passes and training are kept.
+            passes: gets what is observed; a pass in which no picture could be used is then an
+                error.
+        """
+
+        def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
+            found = measure(
+                self.backbone,
+                dataset,
+                measures,
+                view=view,
+                batch_size=self.batch_size,
+                workers=self.workers,
+                progress=self.progress,
+                keep=keep,
+            )
+            if passes is not None:
+                check_used(found)
+                passes.append(found)
+            return found
+
+        def learn_from(
+            dataset: Any, tasks: Sequence[Task], view: View, lesson: Lesson
+        ) -> dict[str, Heads]:
+            reading = Reading(self.backbone, view, self.batch_size, self.workers, self.progress)
+            return learn(reading, dataset, tasks, lesson, keep=keep)
+
+        return Inputs(self.backbone, evaluated, training, look, learn_from)
+
+
+def check_needs(benchmark: Benchmark, evaluated: Any, training: Any, source: str) -> None:
     """Look at a few pictures before all are passed through a model.
 
     Raises:
-        ValueError: none of them has what the benchmark needs, nor do others as far as is known.
+        ValueError: none of them has what the benchmark needs, nor do others as far as is known, or
+            there are none to learn from.
     """
+    if "training" in benchmark.needs and training is None:
+        raise ValueError(f"{benchmark.name} learns from training pictures; give some")
     few = []
     for place in range(len(part := Spread(evaluated, LOOKED_AT))):
         with suppress(Unreadable):
@@ -124,35 +184,57 @@ def run_benchmark(
     Raises:
         ValueError: the pictures lack what the benchmark needs, or none could be used.
     """
-    if "training" in benchmark.needs and training is None:
-        raise ValueError(f"{benchmark.name} learns from labelled training pictures; give some")
-    _check_needs(benchmark, evaluated, source)
+    check_needs(benchmark, evaluated, training, source)
     about = {"benchmark": benchmark, "version": benchmark.version, "source": source}
     kept = None if keep is None else Keep(keep, about)
     if "labels" in benchmark.needs:
         evaluated = Labelled(evaluated)
         training = None if training is None else Labelled(training)
-
-    run = partial(measure, backbone, batch_size=batch_size)
-    passes: list[Measured] = []
-
-    def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
-        found = run(dataset, measures, view=view, workers=workers, progress=progress, keep=kept)
-        if not found.names:
-            reasons = "; ".join(f"{item.name}: {item.reason}" for item in found.skipped[:5])
-            raise ValueError(f"none of the {len(found.skipped)} pictures was usable ({reasons})")
-        passes.append(found)
-        return found
-
-    def glance(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
-        return run(dataset, measures, view=view)
-
-    measures = benchmark.measures(Inputs(backbone, evaluated, training, look))
-    view = benchmark.view(backbone.facts)
-    measured = look(evaluated, measures, view)
+    passing, passes = Passing(backbone, batch_size, workers, progress), []
+    inputs = passing.inputs(evaluated, training, kept, passes)
+    measures = benchmark.measures(inputs)
+    measured = inputs.look(evaluated, measures, benchmark.view(backbone.facts))
     values = {each.name: estimates(each, measured.seen[each.name], seed=seed) for each in measures}
-    notes = getattr(benchmark, "notes", None)
-    record = record_of(
+    record = record_for(
+        benchmark,
+        inputs,
+        measured,
+        measures,
+        values=values,
+        source=source,
+        seed=seed,
+        learned=passes[:-1],
+    )
+    return Outcome(benchmark, record, measured, sheet_of(benchmark, passing, inputs, measured))
+
+
+def check_used(measured: Measured) -> None:
+    """That there are numbers to conclude.
+
+    Raises:
+        ValueError: no picture could be used.
+    """
+    if not measured.names:
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
+        raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
+
+
+def record_for(
+    benchmark: Benchmark,
+    inputs: Inputs,
+    measured: Measured,
+    measures: Sequence[Measure],
+    *,
+    values: dict[str, dict[str, Estimate]],
+    source: str,
+    seed: int,
+    learned: Sequence[Measured] = (),
+) -> Record:
+    """The Record of a benchmark whose measures saw the evaluated pictures."""
+    backbone = inputs.backbone
+    notes, remarks = (getattr(benchmark, name, None) for name in ("notes", "remarks"))
+    said = () if notes is None else notes(backbone.facts)
+    return record_of(
         backbone,
         measured,
         benchmark={
@@ -162,13 +244,17 @@ def run_benchmark(
             "published": [dataclasses.asdict(each) for each in benchmark.published],
         },
         source=source,
-        parameters={"view": view, benchmark.name: benchmark},
+        parameters={"view": benchmark.view(backbone.facts), benchmark.name: benchmark},
         values=values,
         seed=seed,
-        verdict=() if notes is None else notes(backbone.facts),
-        problems=getattr(evaluated, "problems", None),
-        learned=passes[:-1],
+        verdict=(*said, *(() if remarks is None else remarks(measures, values))),
+        problems=getattr(inputs.evaluated, "problems", None),
+        learned=learned,
     )
-    few = Inputs(backbone, evaluated, training, glance)
+
+
+def sheet_of(benchmark: Benchmark, passing: Passing, inputs: Inputs, measured: Measured) -> Sheet:
+    """Pictures and curves for the page, looked at again where need be."""
+    few = passing.quietly().inputs(inputs.evaluated, inputs.training, None)
     sheet = getattr(benchmark, "sheet", None)
-    return Outcome(benchmark, record, measured, Sheet() if sheet is None else sheet(few, measured))
+    return Sheet() if sheet is None else sheet(few, measured)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 from unlazy.ledger import Estimate
+from unlazy.report import probe_meanings
 from unlazy.report.meanings_of_benchmarks import BENCHMARK_TITLES, small_boxes
 from unlazy.report.meanings_of_benchmarks import MEANINGS as BENCHMARKS
+from unlazy.report.probe_meanings import probe_meaning
 
 TITLES = {
     "norms": "Norms (lengths of the patch vectors)",
@@ -144,12 +146,12 @@ def meaning(measure: str, key: str) -> str:
     >>> meaning("norms", "max")
     'largest norm of any patch'
     """
-    return _MEANINGS.get(measure, {}).get(key, "")
+    return _MEANINGS.get(measure, {}).get(key, "") or probe_meaning(measure, key)
 
 
 def title(measure: str) -> str:
     """Heading of a measure's numbers."""
-    return TITLES.get(measure, measure)
+    return (TITLES | probe_meanings.TITLES).get(measure, measure)
 
 
 def readable(number: float) -> str:
