@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from unlazy.cli_bench import bench
 from unlazy.cli_dynamics import dynamics
+from unlazy.cli_extract import extract
 from unlazy.cli_reproduce import reproduce
 from unlazy.cli_train import train
 from unlazy.console import Stopped, complain, leave, plain_warnings, progress, stoppable
@@ -41,6 +42,7 @@ app = App(
 app.command(train)
 app.command(bench)
 app.command(dynamics)
+app.command(extract)
 app.command(reproduce)
 
 Images = Annotated[

@@ -18,7 +18,6 @@ from torch import nn
 
 from unlazy.backbones.base import Backbone
 from unlazy.geometry import View
-from unlazy.ledger import Measure
 
 PACKAGES = ("unlazy", "torch", "torchvision", "timm", "numpy", "pillow")
 """Those whose version a number may depend on."""
@@ -31,7 +30,7 @@ class Unidentified(Exception):
 def identity(
     backbone: Backbone,
     dataset: Any,
-    measures: Iterable[Measure],
+    measures: Iterable[Any],
     *,
     view: View,
     about: Mapping[str, Any],
@@ -44,7 +43,7 @@ def identity(
     Args:
         backbone: the model.
         dataset: the pictures.
-        measures: with all their parameters and the code that they are in.
+        measures: what observes, with all its parameters and the code that it is in.
         view: of the pictures.
         about: what else tells passes apart.
 
