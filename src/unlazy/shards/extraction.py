@@ -98,11 +98,14 @@ def _claim(folder: Path, wanted: Wanted, source: str) -> manifest.Json:
     if old is not None:
         manifest.check_same(folder, old, new)
         manifest.sweep(folder)
+        if old["complete"]:
+            manifest.forget_entries(folder)
         return old
     each = wanted.bytes_each()
     head = new | {"bytes_per_picture": each, "pictures_per_shard": wanted.pictures_per_shard(each)}
     with _naming(folder, head):
         folder.mkdir(parents=True, exist_ok=True)
+        manifest.forget_entries(folder)
         manifest.write_manifest(folder, head)
     return head
 

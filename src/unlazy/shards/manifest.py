@@ -107,7 +107,9 @@ def check_same(folder: Path, old: Json, new: Json) -> None:
         return
     plain = json.loads(json.dumps(new))
     differing = [_difference(key, old, plain) for key in TOLD_APART if old[key] != plain[key]]
-    what = "; ".join(differing) or "the pictures' content, or the program, is another"
+    unknown = None in (old["identity"], new["identity"])
+    last = "it cannot be told from this one" if unknown else "other pictures, or another program"
+    what = "; ".join(differing) or last
     raise ValueError(
         f"{folder} holds shards of another extraction ({what}); choose another folder with -o, or"
         " delete this one"
@@ -149,6 +151,11 @@ def finish(folder: Path, head: Json, entries: Iterable[Json]) -> None:
         "shards": shards,
     }
     write_manifest(folder, complete)
+    forget_entries(folder)
+
+
+def forget_entries(folder: Path) -> None:
+    """The entries' own files go: the manifest has them, or they are of no extraction."""
     for path in folder.glob("shard-*.json"):
         path.unlink()
 
