@@ -139,7 +139,9 @@ def _tell(found: Any) -> None:
     """What is stored, and what was skipped."""
     shards = found.manifest["shards"]
     for key, rows in found.manifest["keys"].items():
-        shape = "x".join(map(str, rows["shape"])) if rows["shape"] is not None else "of its own"
+        shape = (
+            "x".join(map(str, rows["shape"])) if rows["shape"] is not None else "of their own shape"
+        )
         print(f"- {key}: {rows['n']} rows {shape}, {rows['dtype']}")
     for item in found.manifest["skipped"]:
         print(f"skipped {item['name']}: {item['reason']}", file=sys.stderr)

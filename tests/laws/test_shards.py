@@ -14,10 +14,12 @@ from unlazy.cli import main
 
 MODELS = """
 import os, signal
-import timm, torch
-from unlazy.backbones.timm import TimmViT
+import torch
+from unlazy.backbones.trained import TrainedViT
+from unlazy.backbones.vit import ViT
+from unlazy.backbones.vit_config import ViTConfig
 
-class Mortal(TimmViT):
+class Mortal(TrainedViT):
     seen = 0
     def encode(self, images):
         self.seen += len(images)
@@ -28,9 +30,8 @@ class Mortal(TimmViT):
 def one():
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    options = {"depth": 1, "embed_dim": 24, "num_heads": 2, "img_size": 32}
-    model = timm.create_model("vit_tiny_patch16_224", dynamic_img_size=True, **options)
-    return Mortal(model, name="tiny", weights="random")
+    config = ViTConfig(img_size=32, patch_size=16, embed_dim=24, depth=1, num_heads=2)
+    return Mortal(ViT(config), name="tiny", weights="random")
 """
 COUNT = 20
 WORDS = ("--sites", "final", "image", "--batch-size", "2", "--workers", "0", "--device", "cpu")
