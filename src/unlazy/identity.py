@@ -34,6 +34,7 @@ def identity(
     *,
     view: View,
     about: Mapping[str, Any],
+    weights: str | None = None,
 ) -> str:
     """SHA-256 over weights, fix, device, view, measures, data and versions, in hex digits.
 
@@ -46,13 +47,14 @@ def identity(
         measures: what observes, with all its parameters and the code that it is in.
         view: of the pictures.
         about: what else tells passes apart.
+        weights: the backbone's fingerprint, where it is known already.
 
     Raises:
         Unidentified: a part has no value to recognise it by.
     """
     reference = next(backbone.parameters())
     whole = {
-        "weights": [_code(type(backbone)), backbone.fingerprint()],
+        "weights": [_code(type(backbone)), weights or backbone.fingerprint()],
         "facts": described(backbone.facts),
         "fix": [backbone.fix, described(getattr(backbone, "install", None))],
         "runs on": [reference.device.type, str(reference.dtype)],

@@ -43,13 +43,13 @@ def describe(
 ) -> Json:
     """What the shards of an extraction are of; ``identity`` is None where that cannot be told."""
     reference = next(backbone.parameters())
-    name: str | None = None
+    weights, name = backbone.fingerprint(), None
     try:
         about = {"format": [FORMAT, VERSION], "dtype": str(dtype)}
-        name = identity(backbone, dataset, observers, view=view, about=about)
+        name = identity(backbone, dataset, observers, view=view, about=about, weights=weights)
     except Unidentified as problem:
         warnings.warn(f"this extraction cannot be resumed: it depends on {problem}", stacklevel=2)
-    facts = dataclasses.asdict(backbone.facts) | {"weights_hash": backbone.fingerprint()}
+    facts = dataclasses.asdict(backbone.facts) | {"weights_hash": weights}
     sites = frozenset().union(*(each.reads for each in observers))
     return {
         "format": FORMAT,
