@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from unlazy.ledger import Batch, Observation, Sum
+from unlazy.ledger import Batch, Observation, Some, Sum
 from unlazy.tokens import Facts, Site, Trace, resolve
 
 
@@ -102,14 +102,15 @@ def rows_of(
         for key, seen in each.observe(trace, batch).items():
             if isinstance(seen, Sum):
                 raise ValueError(f"{key} is a sum; shards hold rows, one a picture")
-            if key in found or "/" in key or key == "index":
+            if key in found or "#" in key or key == "index":
                 why = "observed twice" if key in found else "no name for a key of shards"
                 raise ValueError(f"{key!r} is {why}; call it something else")
-            owners, rows = batch.indices, seen
-            if not isinstance(seen, Tensor):
-                which = seen.which.tolist()
+            owners = batch.indices
+            if isinstance(seen, Some):
+                which, rows = seen.which.tolist(), seen.rows
                 owners = tuple(index for index, one in zip(owners, which, strict=True) if one)
-                rows = seen.rows
+            else:
+                rows = seen
             if len(rows) != len(owners):
                 raise ValueError(f"{key} has {len(rows)} rows for {len(owners)} pictures")
             names = dict(zip(batch.indices, batch.names, strict=True))

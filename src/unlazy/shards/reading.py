@@ -152,7 +152,7 @@ class Shards:
                 raise KeyError(
                     f"picture {index} has no row of {key}; having() names those with one"
                 )
-            found.append(file.get_tensor(f"{key}/{index}").clone())
+            found.append(file.get_tensor(f"{key}#{index}").clone())
         return found
 
     def _file(self, number: int) -> Any:

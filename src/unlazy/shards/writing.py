@@ -102,7 +102,7 @@ def _packed(
             values = values[order]
         return {key: values}, about
     pairs = ((index, row) for each in parts for index, row in zip(*_columns(each), strict=True))
-    single = {f"{key}/{index}": row.clone() for index, row in sorted(pairs, key=lambda it: it[0])}
+    single = {f"{key}#{index}": row.clone() for index, row in sorted(pairs, key=lambda it: it[0])}
     return single, about | {"by_picture": sorted(owners)}
 
 
