@@ -19,6 +19,7 @@ from performance import (
     point_in_box,
     pooling,
     report,
+    shards,
 )
 from performance.figures import Figure, table
 from performance.machine import machine, sentence
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "discovery": discovery.figures,
     "discovery-forward": discovery_forward.figures,
     "point-in-box": point_in_box.figures,
+    "shards": shards.figures,
 }
 
 

@@ -6,6 +6,7 @@ import math
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -58,11 +59,48 @@ def batches(
         skip: called with each picture that could not be read.
         done: indices of pictures that are not to be read.
     """
+    mine = [index for index in distributed.shard(len(dataset)) if index not in done]
+    groups = grouped_batches(
+        dataset, view, [mine], batch_size=batch_size, pixels=pixels, workers=workers, skip=skip
+    )
+    return chain.from_iterable(groups)
+
+
+def grouped_batches(
+    dataset: Any,
+    view: View,
+    groups: Sequence[Sequence[int]],
+    *,
+    batch_size: int | None,
+    pixels: int,
+    workers: int,
+    skip: Callable[[Skipped], None],
+) -> Iterator[Iterator[Batch]]:
+    """The batches of one group of indices after the other; no batch is of two groups.
+
+    Whatever a rank has done before, the pictures of a group meet in the same batches. Each group
+    is to be used up before the next one is asked for.
+    """
+    ahead = 2 if view.varies else batch_size or fitting(view.size, pixels)
+    indices = list(chain.from_iterable(groups))
+    found = iter(items(dataset, view, indices, ahead=ahead, workers=workers))
+    for group in groups:
+        some = islice(found, len(group))
+        yield _filled(some, batch_size=batch_size, pixels=pixels, skip=skip)
+
+
+def _filled(
+    found: Iterable[Item | Skipped],
+    *,
+    batch_size: int | None,
+    pixels: int,
+    skip: Callable[[Skipped], None],
+) -> Iterator[Batch]:
+    """Batches of pictures of one size, as sizes fill up."""
     waiting: dict[tuple[int, ...], list[Item]] = {}
     held: dict[tuple[int, ...], int] = {}  # as many pixels as take the memory that waits
 
-    ahead = 2 if view.varies else batch_size or fitting(view.size, pixels)
-    for item in items(dataset, view, ahead=ahead, workers=workers, done=done):
+    for item in found:
         if isinstance(item, Skipped):
             skip(item)
             continue
@@ -117,15 +155,14 @@ class _Viewing(torch.utils.data.Dataset):
 
 
 def items(
-    dataset: Any, view: View, *, ahead: int, workers: int, done: frozenset[int]
+    dataset: Any, view: View, indices: Sequence[int], *, ahead: int, workers: int
 ) -> Iterable[Item | Skipped]:
-    """This rank's pictures in order; workers decode about ``ahead`` while the model works.
+    """Pictures in the order of ``indices``; workers decode about ``ahead`` while the model works.
 
     They send bytes: tensors would travel as shared memory, with a file held open for each one
     that waits for its batch.
     """
-    mine = [index for index in distributed.shard(len(dataset)) if index not in done]
-    viewing = _Viewing(dataset, view, mine)
+    viewing = _Viewing(dataset, view, indices)
     workers = min(workers, len(viewing))
     if workers == 0:
         return map(viewing.__getitem__, range(len(viewing)))

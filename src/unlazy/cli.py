@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from unlazy.cli_bench import bench
 from unlazy.cli_dynamics import dynamics
+from unlazy.cli_extract import extract
 from unlazy.cli_probe import probe
 from unlazy.cli_reproduce import reproduce
 from unlazy.cli_train import train
@@ -43,6 +44,7 @@ app.command(train)
 app.command(bench)
 app.command(probe)
 app.command(dynamics)
+app.command(extract)
 app.command(reproduce)
 
 Images = Annotated[

@@ -18,7 +18,6 @@ from torch import nn
 
 from unlazy.backbones.base import Backbone
 from unlazy.geometry import View
-from unlazy.ledger import Measure
 
 PACKAGES = ("unlazy", "torch", "torchvision", "timm", "numpy", "pillow")
 """Those whose version a number may depend on."""
@@ -31,10 +30,11 @@ class Unidentified(Exception):
 def identity(
     backbone: Backbone,
     dataset: Any,
-    measures: Iterable[Measure],
+    measures: Iterable[Any],
     *,
     view: View,
     about: Mapping[str, Any],
+    weights: str | None = None,
 ) -> str:
     """SHA-256 over weights, fix, device, view, measures, data and versions, in hex digits.
 
@@ -44,16 +44,17 @@ def identity(
     Args:
         backbone: the model.
         dataset: the pictures.
-        measures: with all their parameters and the code that they are in.
+        measures: what observes, with all its parameters and the code that it is in.
         view: of the pictures.
         about: what else tells passes apart.
+        weights: the backbone's fingerprint, where it is known already.
 
     Raises:
         Unidentified: a part has no value to recognise it by.
     """
     reference = next(backbone.parameters())
     whole = {
-        "weights": [_code(type(backbone)), backbone.fingerprint()],
+        "weights": [_code(type(backbone)), weights or backbone.fingerprint()],
         "facts": described(backbone.facts),
         "fix": [backbone.fix, described(getattr(backbone, "install", None))],
         "runs on": [reference.device.type, str(reference.dtype)],

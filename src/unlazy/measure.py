@@ -18,7 +18,7 @@ from unlazy.geometry import View
 from unlazy.identity import Unidentified, identity
 from unlazy.ledger import Batch, Ledger, Measure, Seen
 from unlazy.parts import Files, Keep, Part
-from unlazy.tokens import Site
+from unlazy.tokens import Site, Trace
 
 
 @dataclass(frozen=True)
@@ -174,15 +174,25 @@ def _observe(
     The trace is gone on return: two of them never take memory at once.
     """
     before = time.perf_counter()
+    trace = trace_batch(backbone, batch, sites)
+    seconds = time.perf_counter() - before
+    for each in measures:
+        ledger.add(each.name, each.observe(trace, batch), batch.indices)
+    ledger.indices.extend(batch.indices)
+    return seconds
+
+
+def trace_batch(backbone: Backbone, batch: Batch, sites: frozenset[Site]) -> Trace:
+    """One forward pass over a batch.
+
+    Raises:
+        ValueError: the model returned values that are not finite.
+    """
     images = blank_padding(backbone.normalise(batch.pixels), batch.views)
     trace = backbone.trace(images, sites)
-    seconds = time.perf_counter() - before
     if not torch.isfinite(trace.image).all():
         raise ValueError(
             f"{backbone.facts.name} returned values that are not finite for {batch.names[0]}"
             " or its batch; are its weights sound, and is its dtype wide enough?"
         )
-    for each in measures:
-        ledger.add(each.name, each.observe(trace, batch), batch.indices)
-    ledger.indices.extend(batch.indices)
-    return seconds
+    return trace

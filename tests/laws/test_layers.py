@@ -7,7 +7,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "unlazy"
 LAYERS = [
-    {"tokens", "geometry", "catalog", "distributed"},
+    {"tokens", "geometry", "catalog", "distributed", "whole_files"},
     {"settings"},
     {"scores", "pooling", "metrics", "distributions", "discovery"},
     {"backbones"},
@@ -15,12 +15,13 @@ LAYERS = [
     {"fixes", "batches", "identity"},
     {"parts"},
     {"measure"},
+    {"shards"},
     {"measures", "probes"},
     {"benchmarks"},
     {"training", "report"},
     {"explorer", "inputs", "console"},
     {"pages", "bench_inputs"},
-    {"cli_train", "cli_bench", "cli_dynamics"},
+    {"cli_train", "cli_bench", "cli_dynamics", "cli_extract"},
     {"cli_reproduce", "cli_probe"},
     {"cli"},
     {"__init__", "__main__"},

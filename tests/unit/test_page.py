@@ -9,9 +9,12 @@ from PIL import Image
 
 from unit.page_findings import HOSTILE, findings, mixed, without, written
 from unlazy.data.photos import CREDITS
+from unlazy.report import panels
 from unlazy.report.meanings import meaning
 from unlazy.report.numbers import tables
 from unlazy.report.page import render, write_maps, write_page
+
+PARTS = ("Query norms", "Key norms", "Value norms")
 
 
 class Elements(HTMLParser):
@@ -80,11 +83,35 @@ def test_captions_of_small_maps_tell_pictures_apart(page):
     assert "norms of forest/path.jpg" in strips
 
 
-def test_the_maps_of_blocks_name_their_picture(page):
+def test_every_shown_picture_has_its_maps_block_by_block(page):
     blocks = page[page.index('<section id="blocks"') : page.index('<section id="qkv"')]
-    name = re.search(r"Norms of (.*?) after block 0;", html.unescape(blocks))
-    assert name
-    assert f"for {name[1]}, the shown picture" in html.unescape(blocks)
+    found, names = findings(), findings().measured.names
+    alts = [attributes["alt"] for attributes in Elements(blocks).of("img")]
+    for index in found.shown:
+        name = names[index]
+        assert f"The photo {name}, small." in alts
+        for layer in range(found.facts.depth):
+            assert sum(alt.startswith(f"Norms of {name} after block {layer};") for alt in alts) == 1
+
+
+def test_photos_stand_above_the_queries_keys_and_values(page):
+    strips = page[page.index('<section id="qkv"') : page.index('<section id="neighbours"')]
+    alts = [attributes["alt"] for attributes in Elements(strips).of("img")]
+    rows = [[alt for alt in alts if words in alt] for words in ("The photo", *PARTS)]
+    for place, index in enumerate(findings().shown):
+        assert all(findings().measured.names[index] in row[place] for row in rows)
+
+
+def test_blocks_of_a_comparison_stand_below_each_other_picture_by_picture():
+    several = [findings(), findings("timm:other", 1)]
+    panel = panels.block_strips(several)
+    assert panel is not None
+    assert [one.name for one in panel[1]] == [
+        findings().measured.names[i] for i in several[0].shown
+    ]
+    for picture in panel[1]:
+        assert [strip.label for strip in picture.strips] == ["timm:tiny", "timm:other"]
+        assert all(len(strip.figures) == 1 + findings().facts.depth for strip in picture.strips)
 
 
 def test_every_picture_has_words(page):

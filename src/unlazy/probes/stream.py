@@ -181,7 +181,7 @@ class _School:
         """This rank's share of every ``batch`` pictures; as many rounds on every rank."""
         part = Chosen(self.pictures, order)
         reading, places = self.reading, distributed.shard(len(order))
-        found = items(part, reading.view, ahead=batch, workers=reading.workers, done=frozenset())
+        found = items(part, reading.view, places, ahead=batch, workers=reading.workers)
         by_round = itertools.groupby(
             zip(places, found, strict=True), key=lambda pair: pair[0] // batch
         )

@@ -90,10 +90,10 @@ def bar(scale: Scale) -> bytes:
     return _png(picture)
 
 
-def photo(pixels: UInt8[np.ndarray, "3 height width"]) -> bytes:
-    """A photograph as JPEG, its longer side at most 512 pixels."""
+def photo(pixels: UInt8[np.ndarray, "3 height width"], *, longest: int = PHOTO_SIDE) -> bytes:
+    """A photograph as JPEG, its longer side at most ``longest`` pixels."""
     picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(pixels, 0, -1)))
-    picture.thumbnail((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.LANCZOS)
+    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     content = io.BytesIO()
     picture.save(content, "JPEG", quality=PHOTO_QUALITY, optimize=True)
     return content.getvalue()

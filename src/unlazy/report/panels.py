@@ -13,11 +13,13 @@ from unlazy.report import colours, figures
 from unlazy.report.colours import Scale
 from unlazy.report.figures import Layer
 from unlazy.report.findings import Findings
-from unlazy.report.kinds import BLOCK, NORM, PLACES, Kind
+from unlazy.report.kinds import BLOCK, PLACES, Kind
 from unlazy.report.meanings import readable
 
 SMALL = 96
 """Least width in pixels of a map in a strip."""
+SMALL_PHOTO = 2 * SMALL
+"""Longer side in pixels of a photo in a strip."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Figure:
     uri: str = ""
     alt: str = ""
     reason: str = ""
+    photo: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,14 +99,27 @@ def credit(findings: Findings, name: str) -> str:
 
 
 def _photo(findings: Findings, index: int, name: str) -> Figure:
-    seen = findings.measured.seen.get("pictures")
-    if seen is None or index not in seen.kept.get("pixels", {}):
-        return Figure("Photo", reason="This photo was not kept.")
-    pixels = seen.kept["pixels"][index]
+    pixels = _pixels(findings, index)
+    if pixels is None:
+        return Figure("Photo", reason="This photo was not kept.", photo=True)
     _, height, width = pixels.shape
     caption = f"Photo, {width}\u00a0x\u00a0{height}"
     alt = f"The photo {name} as the model sees it."
-    return Figure(caption, colours.data_uri(colours.photo(pixels)), alt)
+    return Figure(caption, colours.data_uri(colours.photo(pixels)), alt, photo=True)
+
+
+def _small_photo(findings: Findings, index: int, caption: str) -> Figure:
+    """A photo in a strip, to tell what its maps are of."""
+    pixels = _pixels(findings, index)
+    if pixels is None:
+        return Figure(caption, reason="Not kept.", photo=True)
+    uri = colours.data_uri(colours.photo(pixels, longest=SMALL_PHOTO))
+    return Figure(caption, uri, f"The photo {findings.measured.names[index]}, small.", photo=True)
+
+
+def _pixels(findings: Findings, index: int) -> np.ndarray | None:
+    seen = findings.measured.seen.get("pictures")
+    return None if seen is None else seen.kept.get("pixels", {}).get(index)
 
 
 def _map(findings: Findings, layer: Layer, one: np.ndarray | None, name: str) -> Figure:
@@ -117,33 +133,39 @@ def _map(findings: Findings, layer: Layer, one: np.ndarray | None, name: str) ->
     return Figure(title, colours.data_uri(layer.paint(one)), f"{alt}.")
 
 
-def block_strips(several: Sequence[Findings]) -> tuple[str, Legend, tuple[Strip, ...]] | None:
-    """Norm maps after every block, of the shown picture with the most extreme norm; its name."""
-    index = _extreme(several[0])
-    maps = [figures.block_maps(each, index) for each in several]
-    if not any(maps):
+def block_strips(several: Sequence[Findings]) -> tuple[Legend, tuple[Shown, ...]] | None:
+    """Norm maps after every block, of every shown picture and model, on one scale."""
+    shown = several[0].shown
+    maps = [{index: figures.block_maps(each, index) for index in shown} for each in several]
+    every = [one for theirs in maps for strip in theirs.values() for one in strip]
+    if not every:
         return None
-    scale = Scale.over([one for theirs in maps for one in theirs], colours=BLOCK.colours)
-    name = several[0].measured.names[index]
-    strips = []
-    for each, theirs in zip(several, maps, strict=True):
-        painted = tuple(
-            Figure(
-                f"block {layer}",
-                colours.data_uri(colours.paint(one, scale, width=SMALL)),
-                f"Norms of {name} after block {layer}; maximum {one.max():.3g} x median.",
-            )
-            for layer, one in enumerate(theirs)
+    scale = Scale.over(every, colours=BLOCK.colours, zero=BLOCK.zero)
+    found = []
+    for index in shown:
+        name = several[0].measured.names[index]
+        strips = tuple(
+            _block_strip(each, index, theirs[index], scale)
+            for each, theirs in zip(several, maps, strict=True)
         )
-        strips.append(Strip(each.label, painted, "" if painted else _why_not(each, "blocks")))
-    return name, legend(BLOCK, scale, relative=True), tuple(strips)
+        found.append(Shown(name, strips))
+    return legend(BLOCK, scale, relative=True), tuple(found)
 
 
-def _extreme(findings: Findings) -> int:
-    """The shown picture whose largest norm is highest over its median."""
-    found = figures.maps(findings, NORM)
-    ratios = {index: one.max() / max(np.median(one), 1e-12) for index, one in found.items()}
-    return max(ratios, key=lambda index: ratios[index]) if ratios else findings.shown[0]
+def _block_strip(findings: Findings, index: int, maps: Sequence[np.ndarray], scale: Scale) -> Strip:
+    """The photo, and its map after each block."""
+    if not maps:
+        return Strip(findings.label, (), _why_not(findings, "blocks"))
+    name = findings.measured.names[index]
+    painted = (
+        Figure(
+            f"block {layer}",
+            colours.data_uri(colours.paint(one, scale, width=SMALL)),
+            f"Norms of {name} after block {layer}; maximum {one.max():.3g} x median.",
+        )
+        for layer, one in enumerate(maps)
+    )
+    return Strip(findings.label, (_small_photo(findings, index, "Photo"), *painted))
 
 
 def outlier_strips(several: Sequence[Findings]) -> tuple[Legend, tuple[Strip, ...]] | None:
@@ -172,8 +194,10 @@ def outlier_strips(several: Sequence[Findings]) -> tuple[Legend, tuple[Strip, ..
 
 
 def qkv_strips(several: Sequence[Findings], layers: Sequence[Layer]) -> tuple[Strip, ...]:
-    """Query, key and value maps of the shown pictures, a row a model and part."""
-    found = []
+    """Query, key and value maps of the shown pictures: a row of photos, then a row a map."""
+    names = several[0].measured.names
+    photos = (_small_photo(several[0], i, PurePath(names[i]).name) for i in several[0].shown)
+    found = [Strip("Photo", tuple(photos))] if layers else []
     for turn, each in enumerate(several):
         reason = figures.missing(each, "qkv")
         if reason:

@@ -6,7 +6,6 @@ import dataclasses
 import importlib.metadata
 import json
 import math
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from unlazy.backbones.base import Backbone
 from unlazy.fixes.files import parameters as settings_of
 from unlazy.ledger import Estimate
 from unlazy.measure import Measured
+from unlazy.whole_files import write_whole
 
 PACKAGES = ("unlazy", "torch", "torchvision", "timm", "numpy", "pillow")
 
@@ -123,21 +123,6 @@ def record_of(
         verdict=verdict,
         skipped=tuple({"name": item.name, "reason": item.reason} for item in skipped),
     )
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a full disk or a kill never leaves half of it.
-
-    Raises:
-        OSError: the folder cannot be written; what was there before stays.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def environment(*, device: str, dtype: str, ranks: int, seed: int) -> dict[str, Any]:

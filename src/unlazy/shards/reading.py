@@ -1,0 +1,180 @@
+"""Reading token shards: rows by index or in batches, from mapped files, never all in memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from unlazy.catalog import suggest
+from unlazy.shards.manifest import read_manifest
+
+OPEN = 16  # files that are mapped at once
+
+
+class Shards:
+    """The rows of a finished extraction; pictures are called by their index in the data set.
+
+    Attributes:
+        folder: of the shards.
+        manifest: all that is known of them, see docs/shards.md.
+        keys: what there are rows of.
+        indices: (n,) of the pictures, ascending.
+        names: one a picture.
+
+    Raises:
+        ValueError: there are no finished shards in the folder, or a file is missing or truncated.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        found = read_manifest(self.folder)
+        if found is None:
+            raise ValueError(
+                f"there are no token shards in {self.folder}; unlazy extract makes them"
+            )
+        if not found["complete"]:
+            raise ValueError(
+                f"the extraction into {self.folder} has not finished; the same command goes on from"
+                " what is there"
+            )
+        self.manifest: dict[str, Any] = found
+        self.keys: tuple[str, ...] = tuple(found["keys"])
+        parts = [shard["indices"] for shard in found["shards"]]
+        self.indices = np.array([index for part in parts for index in part], dtype=np.int64)
+        self.names = tuple(name for shard in found["shards"] for name in shard["names"])
+        self._starts = np.cumsum([0, *map(len, parts)])
+        self._open: OrderedDict[int, Any] = OrderedDict()
+        self._check_files()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def shape(self, key: str) -> tuple[int, ...] | None:
+        """Of a row; None where rows differ in shape."""
+        self._check(key)
+        shape = self.manifest["keys"][key]["shape"]
+        return None if shape is None else tuple(shape)
+
+    def having(self, key: str) -> np.ndarray:
+        """(k,) indices, ascending, of the pictures that have a row."""
+        self._check(key)
+        found: list[int] = []
+        for shard in self.manifest["shards"]:
+            rows = shard["rows"].get(key)
+            if rows is not None:
+                found += rows.get("by_picture", shard["indices"])
+        return np.array(found, dtype=np.int64)
+
+    def row(self, key: str, index: int) -> Tensor:
+        """The row of one picture, whatever its shape.
+
+        Raises:
+            KeyError: it has none.
+        """
+        self._check(key)
+        (position,) = self._positions([index])
+        number = int(self._number(position))
+        return self._rows_of(number, key, position[None])[0]
+
+    def rows(self, key: str, indices: Sequence[int] | np.ndarray) -> Tensor:
+        """(k, ...) rows of some pictures, in the order of ``indices``.
+
+        Raises:
+            KeyError: a picture has none.
+            ValueError: their shapes differ.
+        """
+        shape = self.shape(key)
+        if shape is None:
+            raise ValueError(
+                f"rows of {key} differ in shape, since pictures have several sizes; read one by one"
+                " with row()"
+            )
+        positions = self._positions(indices)
+        numbers = self._number(positions)
+        dtype = getattr(torch, self.manifest["keys"][key]["dtype"])
+        found = torch.empty((len(positions), *shape), dtype=dtype)
+        for number in np.unique(numbers):
+            places = np.flatnonzero(numbers == number)
+            some = self._rows_of(int(number), key, positions[places])
+            found[torch.from_numpy(places)] = torch.stack(some) if isinstance(some, list) else some
+        return found
+
+    def batches(
+        self, *keys: str, size: int, seed: int | None = None
+    ) -> Iterator[dict[str, Tensor]]:
+        """All pictures that have rows of all ``keys``, ``size`` at a time; ``index`` says which.
+
+        The last batch may be smaller. By default in ascending order; a ``seed`` shuffles, another
+        one otherwise.
+
+        Raises:
+            ValueError: rows differ in shape.
+        """
+        order = self.indices
+        for key in keys:
+            order = np.intersect1d(order, self.having(key), assume_unique=True)
+        if seed is not None:
+            order = np.random.default_rng(seed).permutation(order)
+        for start in range(0, len(order), size):
+            some = order[start : start + size]
+            found = {key: self.rows(key, some) for key in keys}
+            yield found | {"index": torch.from_numpy(some.copy())}
+
+    def _positions(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Where pictures stand among those that were used."""
+        wanted = np.asarray(indices, dtype=np.int64)
+        positions = np.searchsorted(self.indices, wanted)
+        missing = wanted[self.indices[np.minimum(positions, len(self) - 1)] != wanted]
+        if missing.size:
+            raise KeyError(f"no rows of picture {missing[0]}: it was skipped, or there is none")
+        return positions
+
+    def _number(self, positions: np.ndarray) -> np.ndarray:
+        """Which shard holds a position."""
+        return np.searchsorted(self._starts, positions, side="right") - 1
+
+    def _rows_of(self, number: int, key: str, positions: np.ndarray) -> Tensor | list[Tensor]:
+        """Copies of rows of one shard: stacked as they lie there, or one by one."""
+        rows, file = self.manifest["shards"][number]["rows"].get(key), self._file(number)
+        if rows is not None and "by_picture" not in rows:
+            return file.get_tensor(key)[torch.from_numpy(positions - self._starts[number])]
+        having = set() if rows is None else set(rows["by_picture"])
+        found = []
+        for index in self.indices[positions].tolist():
+            if index not in having:
+                raise KeyError(
+                    f"picture {index} has no row of {key}; having() names those with one"
+                )
+            found.append(file.get_tensor(f"{key}#{index}").clone())
+        return found
+
+    def _file(self, number: int) -> Any:
+        """A mapped file; those that were used last stay so."""
+        if number not in self._open:
+            path = self.folder / self.manifest["shards"][number]["file"]
+            self._open[number] = safe_open(path, "pt")
+        self._open.move_to_end(number)
+        while len(self._open) > OPEN:
+            self._open.popitem(last=False)
+        return self._open[number]
+
+    def _check(self, key: str) -> None:
+        if key not in self.keys:
+            raise ValueError(f"{self.folder} has no rows of {key!r}; {suggest(key, self.keys)}")
+
+    def _check_files(self) -> None:
+        for shard in self.manifest["shards"]:
+            path = self.folder / shard["file"]
+            size = path.stat().st_size if path.is_file() else 0
+            if size != shard["bytes"]:
+                raise ValueError(
+                    f"{path} has {size:,} bytes instead of {shard['bytes']:,}; the same extraction"
+                    " makes it again"
+                )

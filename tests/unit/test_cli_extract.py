@@ -1,0 +1,113 @@
+"""What a user of ``unlazy extract`` types, and mistakes."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unlazy.cli import main
+from unlazy.cli_extract import site_of
+from unlazy.shards import Shards
+from unlazy.tokens import EMBED, FINAL, SHARED, attention, block, key, norm_of
+
+MODEL = "bundled:tiny-label"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index, width in enumerate((90, 64, 70)):
+        pixels = rng.integers(0, 255, (70, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    return folder
+
+
+def run(capsys, photos, out, *more) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(["extract", MODEL, str(photos), "-o", str(out), "--workers", "0", *map(str, more)])
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err + printed.out
+    return stop.value.code or 0, printed.out, printed.err
+
+
+@pytest.mark.parametrize(
+    "site", [EMBED, FINAL, SHARED, block(-1), key(3), attention(-1), norm_of(block(0))], ids=str
+)
+def test_a_site_is_read_as_it_is_printed(site):
+    assert site_of(str(site)) == site
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("finl", "did you mean final"),
+        ("blok(-1)", "did you mean block(-1)"),
+        ("imag", "did you mean image"),
+        ("block", "for example block(-1)"),
+        ("final(2)", "write final instead"),
+        ("block(6)", "use 0..5"),
+        ("block(x)", "did you mean block(-1)"),
+    ],
+)
+def test_unknown_sites_suggest_near_ones_and_leave_no_folder(capsys, photos, tmp_path, text, hint):
+    code, _, err = run(capsys, photos, tmp_path / "out", "--sites", text)
+    assert code == 1
+    assert hint in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_extract_stores_what_is_asked_for_and_says_so(capsys, photos, tmp_path):
+    (photos / "text.jpg").write_text("no picture")
+    words = ("--sites", "block(-1)", "norm of block(2)", "image", "--dtype", "bfloat16")
+    code, out, err = run(capsys, photos, tmp_path / "out", *words)
+    assert code == 0, err
+    assert "block(-1).patches: 3 rows 8x8x128, bfloat16" in out
+    assert "3 pictures in 1 shards" in out
+    assert "skipped text.jpg: " in err
+    shards = Shards(tmp_path / "out")
+    assert shards.names == ("0.png", "1.png", "2.png")
+    patches = shards.rows("norm of block(2).patches", shards.indices)
+    assert patches.shape == (3, 8, 8, 1)
+    assert patches.dtype == torch.bfloat16
+
+
+def test_native_pictures_keep_their_own_grid(capsys, photos, tmp_path):
+    out = tmp_path / "out"
+    code, said, err = run(capsys, photos, out, "--sites", "final", "--fit", "native")
+    assert code == 0, err
+    assert "final.patches: 3 rows of their own shape" in said
+    shapes = [tuple(Shards(out).row("final.patches", index).shape) for index in range(3)]
+    assert shapes == [(9, 11, 128), (9, 8, 128), (9, 9, 128)]
+
+
+def test_tokens_under_a_fix_are_other_tokens(capsys, photos, tmp_path):
+    plain, fixed = tmp_path / "plain", tmp_path / "fixed"
+    assert run(capsys, photos, plain, "--sites", "block(-1)")[0] == 0
+    words = ("--sites", "block(-1)", "--fix", "position-mean")
+    code, _, err = run(capsys, photos, fixed, *words)
+    assert code == 0, err
+    assert Shards(fixed).manifest["fix"] == "position-mean"
+    one, other = (Shards(each).rows("block(-1).patches", [0, 1, 2]) for each in (plain, fixed))
+    assert not torch.equal(one, other)
+    code, _, err = run(capsys, photos, plain, *words)
+    assert code == 1
+    assert "fix: None, now position-mean" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("--sites", "final", "--shown", 3), "do not apply"),
+        (("--sites", "block(-1)", "block(5)"), "are the same place"),
+        (("--sites", "final", "--dtype", "float8"), "float16"),
+        (("--sites", "final", "--batch-size", 0), "at least 1"),
+        ((), "--sites"),
+    ],
+)
+def test_what_does_not_apply_is_refused(capsys, photos, tmp_path, words, hint):
+    code, _, err = run(capsys, photos, tmp_path / "out", *words)
+    assert code == 1
+    assert hint in err
+    assert not (tmp_path / "out").exists()
