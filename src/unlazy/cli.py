@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from unlazy.cli_bench import bench
+from unlazy.cli_claims import claims
 from unlazy.cli_dynamics import dynamics
 from unlazy.cli_reproduce import reproduce
 from unlazy.cli_train import train
@@ -41,6 +42,7 @@ app = App(
 app.command(train)
 app.command(bench)
 app.command(dynamics)
+app.command(claims)
 app.command(reproduce)
 
 Images = Annotated[

@@ -20,8 +20,8 @@ LAYERS = [
     {"training", "report"},
     {"explorer", "inputs", "console"},
     {"pages", "bench_inputs"},
-    {"cli_train", "cli_bench", "cli_dynamics"},
-    {"cli_reproduce"},
+    {"cli_train", "cli_bench", "cli_dynamics", "claim_inputs"},
+    {"cli_reproduce", "cli_claims"},
     {"cli"},
     {"__init__", "__main__"},
 ]

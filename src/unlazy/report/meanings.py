@@ -18,6 +18,7 @@ TITLES = {
     "pca": "Principal components",
     "point_in_box": "Point-in-Box",
     "knn": "Nearest neighbours",
+    "labels": "Labels of the pictures",
     "discovery": "Object discovery",
     "coarse_segmentation": "Coarse segmentation",
 }
@@ -175,6 +176,7 @@ _MEANINGS = {
         for key, text in _BOX_HITS.items()
     },
     "knn": {"top1": "share of the pictures whose class the nearest training pictures vote for"},
+    "labels": {"pictures": "pictures with a label", "classes": "how many classes these are of"},
     "norms": _NORMS,
     "norm_shape": _SHAPE,
     "attention": _ATTENTION,

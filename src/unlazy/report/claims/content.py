@@ -1,0 +1,160 @@
+"""Claim 4: what high-norm patches hold, read from the Records of probes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from unlazy.ledger import Estimate
+from unlazy.report.claims.answer import Answer, Statistic, Thresholds, Verdict, side
+from unlazy.report.claims.evidence import Evidence
+from unlazy.report.claims.published import figures
+from unlazy.report.claims.single import NO_GROUP, presence, too_few
+
+PROBES = ("position", "pixels", "token-class")
+Held = Literal["less", "more", "unclear", "void", "missing"]
+"""High-norm patches against the others: less of it, more, neither for sure, a test that says
+nothing, or no test."""
+
+
+def figure(evidence: Evidence, probe: str, key: str) -> Estimate | None:
+    """A number of a probe's Record; None where it has none."""
+    outcome = evidence.outcomes.get(probe)
+    if outcome is None:
+        return None
+    found = (values.get(key) for values in outcome.record.values.values())
+    return next((each for each in found if each is not None and each.value == each.value), None)
+
+
+def apart(first: Estimate | None, second: Estimate | None) -> Verdict:
+    """Whether the first of two intervals lies wholly above the second ("holds"), or below.
+
+    >>> apart(Estimate(2, 1.5, 2.5), Estimate(1, 0.5, 1.4))
+    'holds'
+    """
+    if first is None or second is None:
+        return "cannot tell"
+    ends = (first.low, first.high, second.low, second.high)
+    if any(each is None for each in ends):
+        return "cannot tell"
+    low, high, other_low, other_high = (float(each) for each in ends if each is not None)
+    if low > other_high:
+        return "holds"
+    return "does not hold" if high < other_low else "cannot tell"
+
+
+_MORE: dict[Verdict, Held] = {"holds": "more", "does not hold": "less", "cannot tell": "unclear"}
+_LESS: dict[Verdict, Held] = {"holds": "less", "does not hold": "more", "cannot tell": "unclear"}
+
+
+def position(evidence: Evidence, thresholds: Thresholds) -> Held:
+    """What top-1 of the position says; void where high norms keep to the same places."""
+    high, rest = (figure(evidence, "position", f"top1_{who}") for who in ("outlier", "normal"))
+    if high is None or rest is None:
+        return "missing"
+    entropy = figure(evidence, "position", "entropy_outlier")
+    if entropy is None or entropy.value < thresholds.fixed_places:
+        return "void"
+    return _MORE[apart(high, rest)]
+
+
+def pixels(evidence: Evidence) -> Held:
+    """What the error of reconstructed pixels says."""
+    high, rest = (figure(evidence, "pixels", f"error_{who}") for who in ("outlier", "normal"))
+    if high is None or rest is None:
+        return "missing"
+    return _LESS[apart(high, rest)]
+
+
+def picture(evidence: Evidence) -> Held:
+    """What the accuracy of the picture's class says."""
+    gain = figure(evidence, "token-class", "outlier_minus_normal")
+    return "missing" if gain is None else _MORE[side(gain, 0.0)]
+
+
+def content(evidence: Evidence, thresholds: Thresholds) -> Answer:
+    """Claim 4: little local and much global information.
+
+    Holds where position or pixels say less, neither says more, and the class says more.
+
+    Source: the paper's claim 4 and Tables 1 to 3; that intervals must lie apart is ours.
+    """
+    published = () if evidence.control else figures(evidence.facts.name, 4)
+    local = (position(evidence, thresholds), pixels(evidence))
+    overall, told = picture(evidence), _told(evidence, local)
+    label = decide(local, overall)
+    statistics = tuple(_statistics(evidence))
+    if not statistics:
+        said = "; ".join(f"{name}: {why}" for name, why in evidence.not_run.items())
+        reason = f"Not run: {said or 'no probe was run'}."
+        return Answer(4, "cannot tell", reason, published=published)
+    few, there = too_few(evidence, thresholds), presence(evidence.values, thresholds)
+    if few or there in ("none", "unsure"):
+        reason = f"{few or NO_GROUP[there]} {told}"
+        return Answer(4, "cannot tell", reason, statistics, label, published)
+    return Answer(4, label, told, statistics, label, published)
+
+
+def decide(local: Sequence[Held], overall: Held) -> Verdict:
+    """The verdict of both halves.
+
+    >>> decide(("less", "less"), "more"), decide(("void", "less"), "more")
+    ('holds', 'holds')
+    >>> decide(("less", "less"), "less"), decide(("less", "more"), "more")
+    ('does not hold', 'cannot tell')
+    """
+    less, more = "less" in local, "more" in local
+    if overall == "less" or (more and not less):
+        return "does not hold"
+    return "holds" if less and not more and overall == "more" else "cannot tell"
+
+
+def _told(evidence: Evidence, local: Sequence[Held]) -> str:
+    """What each test says, in words, and what of it was not run."""
+    words = {
+        "less": "hold less of {what} than the others",
+        "more": "hold more of {what} than the others",
+        "unclear": "differ from the others in {what} by no more than chance may",
+        "void": "keep to the same places, so that {what} can be guessed and says nothing",
+    }
+    tests = (("their position", local[0]), ("their pixels", local[1]))
+    found = [
+        words[held].format(what=what)
+        for what, held in (*tests, ("the picture's class", picture(evidence)))
+        if held != "missing"
+    ]
+    said = f"The top 2 % by norm {'; '.join(found)}." if found else ""
+    for name, why in evidence.not_run.items():
+        if name in PROBES:
+            said += f" Not run: {name} ({why})."
+    return said.strip()
+
+
+_ROWS = (
+    ("position", "top1_normal", "position: top-1 of other patches"),
+    ("position", "top1_outlier", "position: top-1 of the top 2 %"),
+    ("position", "majority_outlier", "position: top-1 of always the top 2 %'s commonest place"),
+    ("position", "entropy_outlier", "how evenly the top 2 % are spread over places, of 1"),
+    ("position", "distance_normal", "position: distance in patches, other patches"),
+    ("position", "distance_outlier", "position: distance in patches, top 2 %"),
+    ("position", "distance_centre", "position: distance in patches, always the centre"),
+    ("pixels", "error_normal", "pixels: squared error a patch, other patches"),
+    ("pixels", "error_outlier", "pixels: squared error a patch, top 2 %"),
+    ("pixels", "value_error_normal", "pixels: squared error a value, other patches"),
+    ("pixels", "value_error_outlier", "pixels: squared error a value, top 2 %"),
+    ("token-class", "top1_cls", "class: top-1 from the class token or mean"),
+    ("token-class", "top1_normal", "class: top-1 from another patch"),
+    ("token-class", "top1_outlier", "class: top-1 from a top-2 % patch"),
+    ("token-class", "outlier_minus_normal", "class: top-2 % patch minus another patch"),
+    ("token-class", "cls_minus_outlier", "class: class token minus top-2 % patch"),
+)
+
+
+def _statistics(evidence: Evidence) -> list[Statistic]:
+    """Numbers of all probes that were run."""
+    rows = [(key, label, figure(evidence, probe, key)) for probe, key, label in _ROWS]
+    return [
+        Statistic(label, found, 0.0 if "_minus_" in key else None)
+        for key, label, found in rows
+        if found is not None
+    ]
