@@ -29,7 +29,7 @@ def figure(evidence: Evidence, probe: str, key: str) -> Estimate | None:
 def apart(first: Estimate | None, second: Estimate | None) -> Verdict:
     """Whether the first of two intervals lies wholly above the second ("holds"), or below.
 
-    >>> apart(Estimate(2, 1.5, 2.5), Estimate(1, 0.5, 1.4))
+    >>> apart(Estimate(2.0, 1.5, 2.5), Estimate(1.0, 0.5, 1.4))
     'holds'
     """
     if first is None or second is None:

@@ -90,7 +90,8 @@ def artifacts(evidence: Evidence, thresholds: Thresholds) -> Answer:
     verdict, reason = _artifacts(evidence, thresholds, label, peaks)
     than = {"holds": "more than", "does not hold": "less than", "cannot tell": "not other than"}
     reason += (
-        f" The overlap is {overlap.value:.2g}; by chance it is {chance:.2g}"
+        f" Norms are {kind_of(values)}. The overlap is {overlap.value:.2g}; by chance it is"
+        f" {chance:.2g}"
         f" ({than[side(overlap, chance)]} chance)."
     )
     return Answer(1, verdict, reason, tuple(statistics), label, published)
