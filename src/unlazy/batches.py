@@ -56,31 +56,31 @@ def batches(
         skip: called with each picture that could not be read.
         done: indices of pictures that are not to be read.
     """
-    waiting: dict[tuple[int, ...], list[_Item]] = {}
+    waiting: dict[tuple[int, ...], list[Item]] = {}
     held: dict[tuple[int, ...], int] = {}  # as many pixels as take the memory that waits
 
-    ahead = 2 if view.varies else batch_size or _fitting(view.size, pixels)
-    for item in _items(dataset, view, ahead=ahead, workers=workers, done=done):
+    ahead = 2 if view.varies else batch_size or fitting(view.size, pixels)
+    for item in items(dataset, view, ahead=ahead, workers=workers, done=done):
         if isinstance(item, Skipped):
             skip(item)
             continue
         size = tuple(item.viewed.pixels.shape[1:])
         waiting.setdefault(size, []).append(item)
         held[size] = held.get(size, 0) + _bytes(item.viewed) // 3
-        full = batch_size or _fitting(size, pixels)
+        full = batch_size or fitting(size, pixels)
         most = PENDING_BATCHES * max(pixels, full * math.prod(size))
         if len(waiting[size]) < full and sum(held.values()) <= most:
             continue
         if len(waiting[size]) < full:
             size = max(held, key=held.__getitem__)
         del held[size]
-        yield _batch(waiting.pop(size))
+        yield batch_of(waiting.pop(size))
     while waiting:
-        yield _batch(waiting.pop(next(iter(waiting))))
+        yield batch_of(waiting.pop(next(iter(waiting))))
 
 
 @dataclass(frozen=True)
-class _Item:
+class Item:
     """One picture as the model will see it; its full-size pixels stay in the worker."""
 
     index: int
@@ -98,7 +98,7 @@ class _Viewing(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, position: int) -> _Item | Skipped:
+    def __getitem__(self, position: int) -> Item | Skipped:
         index = self.indices[position]
         try:
             sample = self.dataset[index]
@@ -107,12 +107,12 @@ class _Viewing(torch.utils.data.Dataset):
             return Skipped(index, name, str(problem))
         masks = {"instances": sample.instances, "void": sample.void}
         viewed = self.view(sample.image, sample.boxes, sample.mask, **masks)
-        return _Item(index, sample.name, sample.label, viewed)
+        return Item(index, sample.name, sample.label, viewed)
 
 
-def _items(
+def items(
     dataset: Any, view: View, *, ahead: int, workers: int, done: frozenset[int]
-) -> Iterable[_Item | Skipped]:
+) -> Iterable[Item | Skipped]:
     """This rank's pictures in order; workers decode about ``ahead`` while the model works.
 
     They send bytes: tensors would travel as shared memory, with a file held open for each one
@@ -133,7 +133,7 @@ def _items(
     return map(pickle.loads, loader)
 
 
-def _fitting(size: tuple[int, ...], pixels: int) -> int:
+def fitting(size: tuple[int, ...], pixels: int) -> int:
     """How many pictures of a size (H, W) have about so many pixels; at least one."""
     return max(1, pixels // math.prod(size))
 
@@ -156,7 +156,8 @@ def blank_padding(images: Tensor, views: Sequence[Viewed]) -> Tensor:
     return images
 
 
-def _batch(items: list[_Item]) -> Batch:
+def batch_of(items: list[Item]) -> Batch:
+    """Pictures of one size, together."""
     return Batch(
         indices=tuple(item.index for item in items),
         pixels=torch.stack([item.viewed.pixels for item in items]),

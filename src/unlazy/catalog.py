@@ -71,6 +71,14 @@ BENCHMARKS = {
     "linear": "unlazy.benchmarks.linear:LinearProbe",
     "masked-classification": "unlazy.benchmarks.masked_classification:MaskedClassification",
 }
+PROBES = {
+    "position": "unlazy.benchmarks.probe_position:PositionProbe",
+    "pixels": "unlazy.benchmarks.probe_pixels:PixelProbe",
+    "token-class": "unlazy.benchmarks.probe_token_class:TokenClassProbe",
+    "register-heads": "unlazy.benchmarks.probe_registers:RegisterHeads",
+    "threshold-sweep": "unlazy.benchmarks.probe_sweep:ThresholdSweep",
+    "redundancy": "unlazy.benchmarks.probe_redundancy:Redundancy",
+}
 TINY = (
     "tiny_scenes",
     *("tiny_label", "tiny_label_lazystrike", "tiny_label_registers", "tiny_finetune_lazystrike"),
@@ -109,6 +117,7 @@ TABLES = {
     "measures": MEASURES,
     "fixes": FIXES,
     "benchmarks": BENCHMARKS,
+    "probes": PROBES,
     "recipes": RECIPES,
     "tables": PAPER_TABLES,
 }

@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from unlazy.cli_bench import bench
 from unlazy.cli_claims import claims
 from unlazy.cli_dynamics import dynamics
+from unlazy.cli_probe import probe
 from unlazy.cli_reproduce import reproduce
 from unlazy.cli_train import train
 from unlazy.console import Stopped, complain, leave, plain_warnings, progress, stoppable
@@ -41,6 +42,7 @@ app = App(
 )
 app.command(train)
 app.command(bench)
+app.command(probe)
 app.command(dynamics)
 app.command(claims)
 app.command(reproduce)
@@ -194,7 +196,9 @@ def doctor(model: str, /, *, weights: Weights = Weights(), size: int | None = No
 
 @app.command(name="list")
 def list_names(
-    kind: Literal["models", "data", "measures", "fixes", "benchmarks", "recipes", "tables"],
+    kind: Literal[
+        "models", "data", "measures", "fixes", "benchmarks", "probes", "recipes", "tables"
+    ],
     pattern: str = "",
     /,
     *,

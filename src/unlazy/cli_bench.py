@@ -49,9 +49,7 @@ def bench(
     """
     from unlazy import distributed
     from unlazy.catalog import find
-    from unlazy.report.bench_page import write_bench_page
-    from unlazy.report.record import write_whole
-    from unlazy.report.write import claim, naming
+    from unlazy.report.write import claim
     from unlazy.settings import override
 
     if not benchmarks:
@@ -72,19 +70,35 @@ def bench(
             outcome = run_one(each, backbone, data, options, keep=output / KEPT / each.name)
             outcomes.append(outcome)
             if distributed.on_main():
-                with naming(output):
-                    output.mkdir(parents=True, exist_ok=True)
-                    outcome.record.write(output / f"{each.name}.json")
-                    for file, content in outcome.files().items():
-                        write_whole(output / file, content)
+                write_records(outcome, output)
         if distributed.on_main():
-            _tell(outcomes, output)
-            with naming(output):
-                print(f"page: {write_bench_page(outcomes, output)}")
-            for each in chosen:
-                shutil.rmtree(output / KEPT / each.name, ignore_errors=True)
-            with suppress(OSError):  # it holds what a run of other benchmarks observed
-                (output / KEPT).rmdir()
+            finish(outcomes, output, [each.name for each in chosen])
+
+
+def write_records(outcome: Any, output: Path) -> None:
+    """The Record of a benchmark, and what else it writes."""
+    from unlazy.report.record import write_whole
+    from unlazy.report.write import naming
+
+    with naming(output):
+        output.mkdir(parents=True, exist_ok=True)
+        outcome.record.write(output / f"{outcome.benchmark.name}.json")
+        for file, content in outcome.files().items():
+            write_whole(output / file, content)
+
+
+def finish(outcomes: Sequence[Any], output: Path, kept: Sequence[str]) -> None:
+    """Tell the numbers and write the page; then what was ``kept`` under these names can go."""
+    from unlazy.report.bench_page import write_bench_page
+    from unlazy.report.write import naming
+
+    _tell(outcomes, output)
+    with naming(output):
+        print(f"page: {write_bench_page(outcomes, output)}")
+    for name in kept:
+        shutil.rmtree(output / KEPT / name, ignore_errors=True)
+    with suppress(OSError):  # it holds what a run of other benchmarks observed
+        (output / KEPT).rmdir()
 
 
 def _tell(outcomes: Sequence[Any], output: Path) -> None:

@@ -6,10 +6,13 @@ Start several with ``torchrun --nproc_per_node=N -m unlazy ...``; alone, rank 0 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T = TypeVar("T")
 
@@ -55,6 +58,23 @@ def gather(mine: T) -> list[T]:
     except RuntimeError as error:  # gloo's and NCCL's way to say that a peer is gone
         raise ConnectionError(f"another rank ended early ({str(error)[:160]})") from error
     return everyone
+
+
+def add(mine: Sequence[Tensor]) -> None:
+    """Sum tensors over ranks, in place; every rank gives tensors of the same shapes.
+
+    Raises:
+        ConnectionError: another rank ended before it came here.
+    """
+    import torch.distributed as dist
+
+    if world() == 1:
+        return
+    try:
+        for each in mine:
+            dist.all_reduce(each)
+    except RuntimeError as error:
+        raise ConnectionError(f"another rank ended early ({str(error)[:160]})") from error
 
 
 def on_main() -> bool:

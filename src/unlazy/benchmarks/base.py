@@ -10,6 +10,8 @@ from unlazy.backbones.base import Backbone
 from unlazy.geometry import View
 from unlazy.ledger import Measure
 from unlazy.measure import Measured
+from unlazy.probes.bank import Heads
+from unlazy.probes.task import Lesson, Task
 from unlazy.tokens import Facts
 
 Need = Literal["boxes", "masks", "labels", "training"]
@@ -55,6 +57,10 @@ class Headline:
     scale: float = 100.0
 
 
+def _cannot_learn(*_: Any) -> dict[str, Heads]:
+    raise ValueError("nothing learns in epochs here")
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What a benchmark is run on.
@@ -64,19 +70,23 @@ class Inputs:
         evaluated: pictures that the numbers are about.
         training: labelled pictures to learn from, or None.
         look: passes a data set through the backbone under a view and lets measures observe it.
+        learn: trains heads of tasks on the pictures of a lesson; task's name -> heads.
     """
 
     backbone: Backbone
     evaluated: Any
     training: Any | None
     look: Callable[[Any, Sequence[Measure], View], Measured]
+    learn: Callable[[Any, Sequence[Task], View, Lesson], dict[str, Heads]] = _cannot_learn
 
 
 class Benchmark(Protocol):
     """A frozen dataclass whose fields are its parameters.
 
     For its page it may have a method ``sheet(inputs, measured) -> Sheet``: pictures of hits and
-    misses, chosen from the rows of ``measured`` and looked at again, or curves.
+    misses, chosen from the rows of ``measured`` and looked at again, or curves. ``notes(facts)``
+    says what a reader must know before comparing, and ``remarks(measures, values)`` what he must
+    know of these numbers.
 
     Attributes:
         name: on the command line.

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,9 @@ from unlazy.geometry import View
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import Measured, measure
 from unlazy.parts import Keep
+from unlazy.probes.bank import Heads
+from unlazy.probes.stream import Reading, learn
+from unlazy.probes.task import Lesson, Task
 from unlazy.report.record import Record, record_of
 
 LOOKED_AT = 16  # pictures, for what the benchmark needs
@@ -70,12 +72,51 @@ def _scaled(found: Estimate, scale: float) -> Estimate:
     return Estimate(found.value * scale, low, high)
 
 
-def _check_needs(benchmark: Benchmark, evaluated: Any, source: str) -> None:
+@dataclass(frozen=True)
+class Passing:
+    """How pictures pass through a model; the fields are those of ``run_benchmark``."""
+
+    backbone: Backbone
+    batch_size: int | None = None
+    workers: int = 0
+    progress: Callable[[int], None] | None = None
+
+    def quietly(self) -> Passing:
+        """In this process and without progress, for few pictures."""
+        return Passing(self.backbone, self.batch_size)
+
+    def inputs(self, evaluated: Any, training: Any, keep: Keep | None) -> Inputs:
+        """What a benchmark is given; ``keep``: where passes and training are kept."""
+
+        def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
+            return measure(
+                self.backbone,
+                dataset,
+                measures,
+                view=view,
+                batch_size=self.batch_size,
+                workers=self.workers,
+                progress=self.progress,
+                keep=keep,
+            )
+
+        def learn_from(
+            dataset: Any, tasks: Sequence[Task], view: View, lesson: Lesson
+        ) -> dict[str, Heads]:
+            reading = Reading(self.backbone, view, self.batch_size, self.workers, self.progress)
+            return learn(reading, dataset, tasks, lesson, keep=keep)
+
+        return Inputs(self.backbone, evaluated, training, look, learn_from)
+
+
+def check_needs(benchmark: Benchmark, evaluated: Any, training: Any, source: str) -> None:
     """Look at a few pictures before all are passed through a model.
 
     Raises:
-        ValueError: none of them has what the benchmark needs.
+        ValueError: none of them has what the benchmark needs, or there are none to learn from.
     """
+    if "training" in benchmark.needs and training is None:
+        raise ValueError(f"{benchmark.name} learns from training pictures; give some")
     few = []
     for place in range(len(part := Spread(evaluated, LOOKED_AT))):
         with suppress(Unreadable):
@@ -120,29 +161,47 @@ def run_benchmark(
     Raises:
         ValueError: the pictures lack what the benchmark needs, or none could be used.
     """
-    if "training" in benchmark.needs and training is None:
-        raise ValueError(f"{benchmark.name} learns from labelled training pictures; give some")
-    _check_needs(benchmark, evaluated, source)
+    check_needs(benchmark, evaluated, training, source)
     about = {"benchmark": benchmark, "version": benchmark.version, "source": source}
     kept = None if keep is None else Keep(keep, about)
+    passing = Passing(backbone, batch_size, workers, progress)
+    inputs = passing.inputs(evaluated, training, kept)
+    measures = benchmark.measures(inputs)
+    measured = inputs.look(evaluated, measures, benchmark.view(backbone.facts))
+    check_used(measured)
+    values = {each.name: estimates(each, measured.seen[each.name], seed=seed) for each in measures}
+    record = record_for(
+        benchmark, inputs, measured, measures, values=values, source=source, seed=seed
+    )
+    return Outcome(benchmark, record, measured, sheet_of(benchmark, passing, inputs, measured))
 
-    run = partial(measure, backbone, batch_size=batch_size)
 
-    def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
-        return run(dataset, measures, view=view, workers=workers, progress=progress, keep=kept)
+def check_used(measured: Measured) -> None:
+    """That there are numbers to conclude.
 
-    def glance(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
-        return run(dataset, measures, view=view)
-
-    measures = benchmark.measures(Inputs(backbone, evaluated, training, look))
-    view = benchmark.view(backbone.facts)
-    measured = look(evaluated, measures, view)
+    Raises:
+        ValueError: no picture could be used.
+    """
     if not measured.names:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
         raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
-    values = {each.name: estimates(each, measured.seen[each.name], seed=seed) for each in measures}
-    notes = getattr(benchmark, "notes", None)
-    record = record_of(
+
+
+def record_for(
+    benchmark: Benchmark,
+    inputs: Inputs,
+    measured: Measured,
+    measures: Sequence[Measure],
+    *,
+    values: dict[str, dict[str, Estimate]],
+    source: str,
+    seed: int,
+) -> Record:
+    """The Record of a benchmark whose measures saw the evaluated pictures."""
+    backbone = inputs.backbone
+    notes, remarks = (getattr(benchmark, name, None) for name in ("notes", "remarks"))
+    said = () if notes is None else notes(backbone.facts)
+    return record_of(
         backbone,
         measured,
         benchmark={
@@ -152,12 +211,16 @@ def run_benchmark(
             "published": [dataclasses.asdict(each) for each in benchmark.published],
         },
         source=source,
-        parameters={"view": view, benchmark.name: benchmark},
+        parameters={"view": benchmark.view(backbone.facts), benchmark.name: benchmark},
         values=values,
         seed=seed,
-        verdict=() if notes is None else notes(backbone.facts),
-        problems=getattr(evaluated, "problems", None),
+        verdict=(*said, *(() if remarks is None else remarks(measures, values))),
+        problems=getattr(inputs.evaluated, "problems", None),
     )
-    few = Inputs(backbone, evaluated, training, glance)
+
+
+def sheet_of(benchmark: Benchmark, passing: Passing, inputs: Inputs, measured: Measured) -> Sheet:
+    """Pictures and curves for the page, looked at again where need be."""
+    few = passing.quietly().inputs(inputs.evaluated, inputs.training, None)
     sheet = getattr(benchmark, "sheet", None)
-    return Outcome(benchmark, record, measured, Sheet() if sheet is None else sheet(few, measured))
+    return Sheet() if sheet is None else sheet(few, measured)

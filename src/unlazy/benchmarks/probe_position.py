@@ -1,0 +1,83 @@
+"""Position probe: where a token was, said from the token alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.probe import Learned, grid_of
+from unlazy.benchmarks.probe_settings import (
+    HELD_OUT_NOTE,
+    Trained,
+    cannot_tell,
+    chosen_note,
+    subset_note,
+)
+from unlazy.ledger import Estimate, Measure
+from unlazy.probes.position import PositionErrors, PositionTask
+from unlazy.tokens import Facts
+
+TABLE_1 = (
+    ("DINOv2-S", 28.05, 19.18),
+    ("DeiT3-M", 7.53, 7.05),
+    ("OpenCLIP-B", 6.76, 8.19),
+    ("DINOv2-G", 45.48, 7.60),
+    ("Swin-S", 19.44, 13.38),
+    ("PVT-b2", 37.84, 100.0),
+)
+
+
+def both_groups(rows: Sequence[tuple[str, float, float]], table: str) -> tuple[Published, ...]:
+    """A row for normal tokens and one for outliers of each model of paper B."""
+    return tuple(
+        Published(f"{model}, {group}", value, f"B, {table}")
+        for model, *values in rows
+        for group, value in zip(("normal", "outliers"), values, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class PositionProbe(Trained):
+    """How well a linear classifier tells a token's place, for normal tokens and for outliers.
+
+    Outliers are the tokens above the 98th percentile of the norms before the last normalisation,
+    over all evaluated pictures. One head learns from all tokens, after that normalisation.
+
+    Source: *Do All Vision Transformers Need Registers?* (B), 3.3 and Table 1.
+    """
+
+    name: ClassVar[str] = "position"
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[Need]] = frozenset({"training"})
+    headline: ClassVar[Headline] = Headline(
+        "position",
+        "top1_normal",
+        others=(("outlier tokens", "top1_outlier"),),
+        baselines=(
+            ("always the normal tokens' most common place", "majority_normal"),
+            ("always the outliers' most common place", "majority_outlier"),
+        ),
+    )
+    published: ClassVar[tuple[Published, ...]] = both_groups(TABLE_1, "Table 1")
+
+    def tasks(self, inputs: Inputs) -> Sequence[PositionTask]:
+        """One: the place of each token."""
+        return [PositionTask(self.plan, grid_of(inputs.backbone.facts))]
+
+    def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
+        """How often and how far heads miss."""
+        grid = grid_of(inputs.backbone.facts)
+        return [PositionErrors(learned.heads["position"], learned.least, grid)]
+
+    def notes(self, facts: Facts) -> tuple[str, ...]:
+        """What differs from the paper."""
+        return subset_note(self), HELD_OUT_NOTE
+
+    def remarks(
+        self, measures: Sequence[Any], values: Mapping[str, Mapping[str, Estimate]]
+    ) -> tuple[str, ...]:
+        """What was chosen, and what cannot be told."""
+        chosen = chosen_note("position heads", measures[0].heads)
+        return chosen, *cannot_tell(values, "position", "top1_outlier")

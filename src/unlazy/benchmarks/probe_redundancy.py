@@ -1,0 +1,89 @@
+"""Redundancy: do high-norm tokens sit where neighbouring patches look alike? Nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.probe import Learned, prepare, shared_view
+from unlazy.benchmarks.sheet import Curve, Sheet
+from unlazy.geometry import View
+from unlazy.ledger import Measure
+from unlazy.measure import Measured
+from unlazy.measures.neighbours import Neighbours
+from unlazy.probes.groups import HIGH
+from unlazy.probes.norm_counts import Quantiles
+from unlazy.probes.task import Lesson, Task
+from unlazy.scores import quantile
+from unlazy.tokens import Facts
+
+BINS = 40
+
+
+@dataclass(frozen=True)
+class Redundancy:
+    """Likeness of patches to their neighbours after patch embedding: outliers against the rest.
+
+    The headline is how many times more often outliers lie in the most uniform tenth of all patches.
+
+    Source: *Do All Vision Transformers Need Registers?* (B), claim 3 and Figure 3.
+    """
+
+    name: ClassVar[str] = "redundancy"
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    by_norm: ClassVar[bool] = False
+    headline: ClassVar[Headline] = Headline(
+        "neighbours",
+        "redundant_ratio",
+        others=(("AUC of likeness", "auc"), ("difference of likeness", "difference")),
+        scale=1.0,
+    )
+    published: ClassVar[tuple[Published, ...]] = (
+        Published("DINOv2-G", 2.5, "B, Claim 3", "about; what counts as uniform is not stated"),
+    )
+
+    @property
+    def lesson(self) -> Lesson:
+        """Not used."""
+        return Lesson(None, 1, 0)
+
+    def view(self, facts: Facts) -> View:
+        """The middle of the picture: 256 to 224 pixels."""
+        return shared_view(facts)
+
+    def studies(self, inputs: Inputs, norms: Quantiles) -> Sequence[Measure]:
+        """None."""
+        return []
+
+    def tasks(self, inputs: Inputs) -> Sequence[Task]:
+        """None."""
+        return []
+
+    def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
+        """The measure of that name."""
+        return [Neighbours()]
+
+    def measures(self, inputs: Inputs) -> Sequence[Measure]:
+        """Nothing comes before."""
+        return prepare([self], inputs)[0]
+
+    def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:
+        """How likeness is distributed over outliers, and over the rest."""
+        seen = measured.seen["neighbours"]
+        similarity, norm = seen.flat("similarity"), seen.flat("norm")
+        high = norm > quantile(norm, HIGH)
+        edges = np.histogram_bin_edges(similarity, BINS)
+        lines = []
+        for label, chosen in (("outliers", high), ("the rest", ~high)):
+            if chosen.any():
+                density, _ = np.histogram(similarity[chosen], edges, density=True)
+                middle = (edges[1:] + edges[:-1]) / 2
+                points = tuple(zip(middle.tolist(), density.tolist(), strict=True))
+                lines.append((label, points))
+        title, across = "Likeness to neighbours", "mean cosine to the four neighbours"
+        return Sheet(curves=(Curve(title, across, "density", tuple(lines)),))

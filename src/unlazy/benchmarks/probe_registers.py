@@ -1,0 +1,125 @@
+"""Register heads: do registers add to what CLS and the mean patch know of the class?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.probe import Learned
+from unlazy.benchmarks.probe_settings import HELD_OUT_NOTE, Trained, chosen_note, subset_note
+from unlazy.ledger import Estimate, Measure
+from unlazy.probes.register_heads import (
+    PRETRAINED,
+    VARIANTS,
+    Variant,
+    VectorClass,
+    VectorTask,
+    load_head,
+)
+from unlazy.tokens import Facts
+
+TABLE_5 = (
+    ("pretrained head", 81.65, 84.71, 86.80),
+    ("CLS + mean patch", 82.28, 85.07, 86.62),
+    ("CLS + mean patch + registers", 82.12, 84.92, 86.74),
+    ("mean patch + registers", 81.60, 83.44, 86.58),
+)
+TABLE_4 = (("S", 81.15), ("B", 84.33), ("L", 86.12), ("g", 86.90))
+
+
+@dataclass(frozen=True)
+class RegisterHeads(Trained):
+    """Top-1 of linear classifiers on CLS, mean patch and registers, put side by side.
+
+    Tokens are read after the last normalisation, of the middle of each picture, while DINOv2 trains
+    its heads on random crops. A model without registers, or without CLS, has fewer of them.
+
+    Source: *Do All Vision Transformers Need Registers?* (B), claim 5, Tables 4 and 5 (SGD, cosine,
+    20 epochs; rates not stated).
+
+    Attributes:
+        head: a file of DINOv2's own head of one layer (``*_linear_head.pth``), evaluated beside.
+    """
+
+    seeds: int = 1
+    epochs: int = 20
+    patience: int = 20
+    head: str | None = None
+    optimizer: ClassVar[Literal["adam", "adamw", "sgd"]] = "sgd"
+    by_norm: ClassVar[bool] = False
+    name: ClassVar[str] = "register-heads"
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
+    headline: ClassVar[Headline] = Headline(
+        "register_heads",
+        "top1_cls_mean",
+        others=(
+            ("CLS, mean patch and registers", "top1_cls_mean_registers"),
+            ("mean patch and registers", "top1_mean_registers"),
+            ("the head that was given", "top1_pretrained"),
+        ),
+    )
+    published: ClassVar[tuple[Published, ...]] = (
+        *(
+            Published(f"DINOv2-{size} with registers, {name}", value, "B, Table 5")
+            for name, *values in TABLE_5
+            for size, value in zip("SBL", values, strict=True)
+        ),
+        *(
+            Published(f"DINOv2-{size} without registers, pretrained head", value, "B, Table 4")
+            for size, value in TABLE_4
+        ),
+    )
+
+    def variants(self, facts: Facts) -> tuple[Variant, ...]:
+        """Those that the model has the tokens for."""
+        return tuple(
+            each
+            for each in VARIANTS
+            if (facts.has_cls or each.startswith("mean"))
+            and (facts.num_registers or not each.endswith("registers"))
+        )
+
+    def tasks(self, inputs: Inputs) -> Sequence[VectorTask]:
+        """One a variant.
+
+        Raises:
+            ValueError: the model has neither CLS nor registers, or the data no names of classes.
+        """
+        facts = inputs.backbone.facts
+        variants, classes = self.variants(facts), getattr(inputs.training, "classes", None)
+        if not variants:
+            raise ValueError(f"{facts.name} has neither a class token nor registers; use linear")
+        if not classes:
+            raise ValueError("the training pictures have no names of classes")
+        self._given(facts)
+        return [VectorTask(self.plan, each, len(classes)) for each in variants]
+
+    def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
+        """All heads on the same pictures."""
+        facts = inputs.backbone.facts
+        found = {each: learned.heads[f"register_heads/{each}"] for each in self.variants(facts)}
+        return [VectorClass({**found, **self._given(facts)})]
+
+    def _given(self, facts: Facts) -> dict[str, Any]:
+        if self.head is None:
+            return {}
+        if not facts.has_cls:
+            raise ValueError(f"{facts.name} has no class token, which the given head needs")
+        return {PRETRAINED: load_head(Path(self.head), dim=facts.dim)}
+
+    def notes(self, facts: Facts) -> tuple[str, ...]:
+        """What is missing, and what differs from the paper."""
+        missing = [each for each in VARIANTS if each not in self.variants(facts)]
+        absent = (f"the model has not the tokens for {', '.join(missing)}",) if missing else ()
+        return *absent, subset_note(self), HELD_OUT_NOTE
+
+    def remarks(
+        self, measures: Sequence[Any], values: Mapping[str, Mapping[str, Estimate]]
+    ) -> tuple[str, ...]:
+        """What was chosen."""
+        heads = measures[0].heads
+        return tuple(chosen_note(name, each) for name, each in heads.items() if each.rates)

@@ -1,0 +1,122 @@
+"""Threshold sweep: a trained probe on tokens of higher and higher norm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.probe import Learned
+from unlazy.benchmarks.probe_pixels import PixelProbe
+from unlazy.benchmarks.probe_position import PositionProbe
+from unlazy.benchmarks.probe_settings import Trained, cannot_tell
+from unlazy.benchmarks.sheet import Curve, Sheet
+from unlazy.ledger import Estimate, Measure
+from unlazy.measure import Measured
+from unlazy.probes.norm_counts import Quantiles
+from unlazy.probes.sweep import DECILES, Sweep, conclusions, norm_sets
+from unlazy.probes.task import Task
+from unlazy.tokens import Facts
+
+WORDS = {
+    "top1": "top-1",
+    "distance": "distance in patches",
+    "error": "squared error of a patch",
+    "entropy": "entropy of places, over its maximum",
+}
+
+
+@dataclass(frozen=True)
+class ThresholdSweep(Trained):
+    """A trained probe on the tokens with the highest norms, from the top half to the top 2 %.
+
+    Sets are nested and cut at quantiles over all evaluated pictures; ``top100`` is every token, and
+    ``decile1`` to ``decile10`` are tenths by norm. Where the entropy of places is near 0, tokens of
+    a set sit at few places, which a position probe then knows for that reason alone.
+
+    Source: *Do All Vision Transformers Need Registers?* (B), B.2.2 and Figure 11.
+
+    Attributes:
+        probe: whose heads are asked.
+        shares: of all tokens, that count as outliers.
+    """
+
+    probe: Literal["position", "pixels"] = "position"
+    shares: tuple[float, ...] = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02)
+    name: ClassVar[str] = "threshold-sweep"
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[Need]] = frozenset({"training"})
+    published: ClassVar[tuple[Published, ...]] = ()
+
+    def __post_init__(self) -> None:
+        if not self.shares or not 0 < min(self.shares) <= max(self.shares) <= 1:
+            raise ValueError(f"shares lie in (0, 1], not {self.shares}")
+        super().__post_init__()
+
+    @property
+    def headline(self) -> Headline:
+        """Of the fewest tokens, beside that of all."""
+        key = "top1" if self.probe == "position" else "error"
+        fewest = f"{key}/top{100 * min(self.shares):g}"
+        others = (("all tokens", f"{key}/top100"),)
+        scale = 100.0 if self.probe == "position" else 1.0
+        return Headline("threshold_sweep", fewest, others=others, scale=scale)
+
+    @property
+    def _asked(self) -> PositionProbe | PixelProbe:
+        kind = PositionProbe if self.probe == "position" else PixelProbe
+        given = (self.rates, self.seeds, self.epochs, self.patience)
+        return kind(*given, self.pictures, self.batch, self.seed)
+
+    def studies(self, inputs: Inputs, norms: Quantiles) -> Sequence[Measure]:
+        """Those of the probe that is asked."""
+        return self._asked.studies(inputs, norms)
+
+    def tasks(self, inputs: Inputs) -> Sequence[Task]:
+        """Those of the probe that is asked."""
+        return self._asked.tasks(inputs)
+
+    def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
+        """The probe that is asked, of each set."""
+        judge: Any = self._asked.judges(inputs, learned)[0]
+        return [Sweep(judge, norm_sets(learned.norms, self.shares))]
+
+    def notes(self, facts: Facts) -> tuple[str, ...]:
+        """Those of the probe that is asked."""
+        return self._asked.notes(facts)
+
+    def remarks(
+        self, measures: Sequence[Any], values: Mapping[str, Mapping[str, Estimate]]
+    ) -> tuple[str, ...]:
+        """What was chosen, and what cannot be told."""
+        chosen = self._asked.remarks([measures[0].judge], values)[:1]
+        missing = cannot_tell(values, "threshold_sweep", self.headline.key)
+        return (*chosen[: bool(measures[0].judge.heads.rates)], *missing)
+
+    def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:
+        """Over the share of tokens that count as outliers, and by tenths of the norm."""
+        seen = measured.seen["threshold_sweep"]
+        names = [f"top{100 * share:g}" for share in sorted({1.0, *self.shares}, reverse=True)]
+        tenths = [f"decile{place + 1}" for place in range(DECILES)]
+        found = conclusions(seen, [*names, *tenths])
+        across = {name: float(name.removeprefix("top")) for name in names}
+        by_tenth = {name: float(place + 1) for place, name in enumerate(tenths)}
+        first = "top1" if self.probe == "position" else "error"
+        return Sheet(
+            curves=(
+                _curve(
+                    "Outliers at different thresholds", "highest norms, %", found, across, first
+                ),
+                _curve("By norm", "tenth of the norms, from low to high", found, by_tenth, first),
+                _curve("Where they sit", "highest norms, %", found, across, "entropy"),
+            )
+        )
+
+
+def _curve(
+    title: str, label: str, found: Mapping[str, float], across: Mapping[str, float], key: str
+) -> Curve:
+    points = ((place, found.get(f"{key}/{name}")) for name, place in across.items())
+    line = tuple((place, value) for place, value in points if value is not None)
+    return Curve(title, label, WORDS[key], ((WORDS[key], line),))

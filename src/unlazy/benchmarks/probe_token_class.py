@@ -1,0 +1,108 @@
+"""Token-class probe: how much of the whole picture single tokens know."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.probe import Learned
+from unlazy.benchmarks.probe_settings import HELD_OUT_NOTE, Trained, chosen_note, subset_note
+from unlazy.ledger import Estimate, Measure, Seen
+from unlazy.probes.bank import Heads
+from unlazy.probes.chosen import KINDS, UNKNOWN, Chosen
+from unlazy.probes.groups import HIGH
+from unlazy.probes.norm_counts import Quantiles
+from unlazy.probes.token_class import TokenClass, fit
+from unlazy.tokens import Facts
+
+TABLE_3 = (
+    ("DINOv2-S", 74.81, 55.61, 57.00),
+    ("DeiT3-M", 81.08, 69.18, 78.96),
+    ("OpenCLIP-B", 75.77, 59.22, 69.48),
+    ("DINOv2-G", 81.56, 50.04, 68.33),
+    ("PVT-b2", 80.89, 69.29, 63.54),
+    ("Swin-S", 82.01, 74.12, 76.16),
+)
+AS_NAMED = {"cls": "CLS", "normal": "normal", "outlier": "outliers"}
+
+
+@dataclass(frozen=True)
+class TokenClassProbe(Trained):
+    """How well a linear classifier tells a picture's class from one of its tokens.
+
+    From CLS (of a model without one, the mean patch), one random normal token, or one random
+    outlier, on the same pictures: those that have both. Outliers are the tokens above the 98th
+    percentile of the norms before the last normalisation, over all evaluated pictures; tokens are
+    read after it. Numbers are means over ``seeds`` draws of tokens.
+
+    Source: *Do All Vision Transformers Need Registers?* (B), 3.3 and Table 3.
+    """
+
+    seeds: int = 5
+    batch: int = 64
+    name: ClassVar[str] = "token-class"
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
+    headline: ClassVar[Headline] = Headline(
+        "token_class",
+        "top1_outlier",
+        count="pictures",
+        others=(("normal tokens", "top1_normal"), ("CLS or mean patch", "top1_cls")),
+    )
+    published: ClassVar[tuple[Published, ...]] = tuple(
+        Published(f"{model}, {AS_NAMED[kind]}", value, "B, Table 3")
+        for model, *values in TABLE_3
+        for kind, value in zip(KINDS, values, strict=True)
+    )
+
+    def studies(self, inputs: Inputs, norms: Quantiles) -> Sequence[Chosen]:
+        """The tokens to learn from."""
+        return [Chosen(norms.above(HIGH), self.seeds, name="token_class_training")]
+
+    def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
+        """Classifiers learn here: their tokens are in memory."""
+        device = next(inputs.backbone.parameters()).device
+        heads = self.fit(learned.seen["token_class_training"], device)
+        return [TokenClass(heads, learned.least, self.seeds)]
+
+    def fit(self, seen: Seen, device: torch.device) -> dict[str, Heads]:
+        """Kind -> classifiers; empty where fewer than two pictures have both kinds of tokens.
+
+        Raises:
+            ValueError: training pictures without labels.
+        """
+        if len(seen.rows("label")) < 2:
+            return {}
+        labels = torch.from_numpy(seen.stack("label")).long().to(device)
+        if (labels == UNKNOWN).any():
+            raise ValueError("token-class needs the class of every training picture")
+        plan = dataclasses.replace(self.plan, seeds=1)
+        classes = int(labels.max()) + 1
+        found = {}
+        for kind in KINDS:
+            rows = torch.from_numpy(seen.stack(kind)).float().to(device)  # (n, 1 or S, D)
+            tokens = rows.transpose(0, 1).expand(self.seeds, -1, -1)
+            found[kind] = fit(tokens, labels, plan, self.lesson, classes=classes)
+        return found
+
+    def notes(self, facts: Facts) -> tuple[str, ...]:
+        """What differs from the paper."""
+        first = () if facts.has_cls else ("the model has no CLS: the mean patch stands for it",)
+        return *first, subset_note(self), HELD_OUT_NOTE
+
+    def remarks(
+        self, measures: Sequence[Any], values: Mapping[str, Mapping[str, Estimate]]
+    ) -> tuple[str, ...]:
+        """What was chosen, and what cannot be told."""
+        heads = measures[0].heads
+        if "top1_outlier" not in values.get("token_class", {}):
+            return ("cannot tell: too few pictures have both outliers and other tokens",)
+        said = [chosen_note(f"{kind} classifiers", heads[kind]) for kind in KINDS]
+        if heads["cls"].weight.shape[-1] == 1:
+            said.append("all training pictures are of one class: nothing is told apart")
+        return tuple(said)

@@ -1,0 +1,75 @@
+"""The ``probe`` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from unlazy.bench_inputs import benchmark_data, check_options
+from unlazy.cli_bench import KEPT, finish, write_records
+from unlazy.console import progress
+from unlazy.inputs import Mistake, Options, Weights, backbone_of, device_of, fixed_of
+
+
+def probe(
+    model: str,
+    /,
+    *probes: Annotated[str, Parameter(help="Names; see `unlazy list probes`.")],
+    output: Annotated[Path, Parameter(name=["-o", "--output"])] = Path("runs/probe"),
+    on: Annotated[
+        str | None,
+        Parameter(help="The data set: NAME or NAME:SPLIT; default: what DATA is recognised as."),
+    ] = None,
+    fix: Annotated[
+        str | None, Parameter(help="MODEL under a fix: its name, or a saved one's folder.")
+    ] = None,
+    settings: Annotated[
+        list[str], Parameter(name="--set", help="KEY=VALUE of every probe, e.g. pictures=none.")
+    ] = [],  # noqa: B006
+    weights: Weights = Weights(),
+    options: Options = Options(),
+) -> None:
+    """Train small models on MODEL's frozen tokens, and see what they say of other pictures.
+
+    All probes share their forward passes. A Record each, published figures beside it; killed, the
+    same command goes on. Also under torchrun -m unlazy probe.
+    """
+    from unlazy import distributed
+    from unlazy.catalog import find
+    from unlazy.report.probe import run_probes
+    from unlazy.report.run import default_workers
+    from unlazy.report.write import claim
+    from unlazy.settings import override
+
+    if not probes:
+        raise Mistake("name a probe; `unlazy list probes` has them")
+    names = list(dict.fromkeys(probes))
+    chosen = [override(find("probes", name)(), settings) for name in names]
+    data = benchmark_data(chosen, on, options.data)
+    evaluated = next(iter(data.opened.values()))
+    with distributed.started():
+        if distributed.on_main():
+            claim(output)
+        backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
+        check_options(options, backbone)
+        if fix is not None:
+            backbone = fixed_of(fix, backbone, evaluated, [data.name], options, progress)
+        with progress(", ".join(names)) as (bar, task):
+            outcomes = run_probes(
+                chosen,
+                backbone,
+                evaluated,
+                data.training,
+                source=data.name,
+                batch_size=options.batch_size,
+                workers=default_workers() if options.workers is None else options.workers,
+                seed=options.seed,
+                progress=lambda done: bar.update(task, advance=done),
+                keep=output / KEPT / "probes",
+            )
+        if distributed.on_main():
+            for outcome in outcomes:
+                write_records(outcome, output)
+            finish(outcomes, output, ["probes"])

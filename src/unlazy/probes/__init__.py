@@ -1,0 +1,1 @@
+"""Probes: small models that are trained on frozen tokens, and what they say of other pictures."""

@@ -1,0 +1,74 @@
+"""The state of training after an epoch, in a file: training that is killed goes on from it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unlazy import distributed
+from unlazy.identity import Unidentified, identity
+from unlazy.parts import HALF, Keep
+from unlazy.probes.bank import Bank
+from unlazy.probes.task import Lesson, Task
+
+
+class Kept:
+    """The last epoch of one training.
+
+    Attributes:
+        path: of its file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, epoch: int, states: dict[str, Any]) -> None:
+        """Replace what was kept, whole or not at all.
+
+        Raises:
+            OSError: no room or no permission; the epoch before stays.
+        """
+        half = self.path.with_suffix(HALF)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({"epoch": epoch, "states": states}, half)
+            os.replace(half, self.path)
+        except (OSError, RuntimeError) as problem:  # torch's word for a full disk
+            half.unlink(missing_ok=True)
+            raise OSError(
+                f"cannot keep in {self.path.parent} what was learned: {problem}; what is there"
+                " stays, and the same command goes on from it"
+            ) from problem
+
+    def read(self) -> tuple[int, dict[str, Any]]:
+        """Epochs done, and the states after them; a damaged file counts as none."""
+        if not self.path.is_file():
+            return 0, {}
+        try:
+            found = torch.load(self.path, weights_only=True, map_location="cpu")
+            return found["epoch"], found["states"]
+        except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as problem:
+            warnings.warn(f"{self.path} is damaged and not used ({problem})", stacklevel=2)
+            self.path.unlink(missing_ok=True)
+            return 0, {}
+
+
+def kept_epochs(
+    keep: Keep, reading: Any, pictures: Any, tasks: Sequence[Task], lesson: Lesson
+) -> Kept | None:
+    """The file of this training; None, with a warning, where it cannot be told from others."""
+    name = ""
+    if distributed.on_main():
+        about = {**keep.about, "tasks": tuple(tasks), "lesson": lesson, "bank": Bank}
+        try:
+            name = identity(reading.backbone, pictures, [], view=reading.view, about=about)
+        except Unidentified as problem:
+            warnings.warn(f"training cannot be resumed: it depends on {problem}", stacklevel=3)
+    name = distributed.gather(name)[0]
+    return Kept(keep.folder / f"learned-{name[:16]}.pt") if name else None

@@ -1,0 +1,146 @@
+"""The class of a picture from CLS, the mean patch and registers, put side by side.
+
+Shape legend: B pictures, D width, R registers, S seeds, C classes.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unlazy.ledger import Batch, Observation, Seen, Some
+from unlazy.probes.bank import Heads
+from unlazy.probes.task import Plan
+from unlazy.probes.token_class import correct, cross_entropy
+from unlazy.tokens import FINAL, Site, Tokens, Trace
+
+Variant = Literal["cls_mean", "cls_mean_registers", "mean_registers"]
+VARIANTS: tuple[Variant, ...] = ("cls_mean", "cls_mean_registers", "mean_registers")
+PRETRAINED = "pretrained"
+"""A head that was loaded, on [CLS ; mean patch]."""
+
+
+def joined(tokens: Tokens, variant: str) -> Float[Tensor, "B _"]:
+    """[CLS ; mean patch ; registers], or the parts that the variant names; D numbers each.
+
+    Source: DINOv2's head of one layer takes [CLS ; mean patch], 2 D wide.
+    """
+    parts = [] if variant.startswith("mean") else [tokens.cls]
+    parts.append(tokens.patches.mean(1))
+    if variant.endswith("registers"):
+        parts.append(tokens.registers.flatten(1))
+    return torch.cat([each for each in parts if each is not None], dim=1)
+
+
+def width(variant: str, dim: int, registers: int) -> int:
+    """How wide a variant is.
+
+    >>> [width(each, 384, 4) // 384 for each in VARIANTS]
+    [2, 6, 5]
+    """
+    names = variant.split("_")
+    return dim * (("cls" in names) + 1 + registers * ("registers" in names))
+
+
+@dataclass(frozen=True)
+class VectorTask:
+    """Parts of a picture's tokens after the last normalisation -> its class."""
+
+    plan: Plan
+    variant: Variant
+    outputs: int
+
+    @property
+    def name(self) -> str:
+        return f"register_heads/{self.variant}"
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        return frozenset({FINAL})
+
+    def examples(self, trace: Trace, batch: Batch) -> tuple[Tensor, Tensor]:
+        features = joined(trace[FINAL], self.variant)
+        labels = [-1 if label is None else label for label in batch.labels]
+        if not all(0 <= label < self.outputs for label in labels):
+            wrong = next(n for n, each in enumerate(labels) if not 0 <= each < self.outputs)
+            raise ValueError(
+                f"training picture {batch.names[wrong]} has no class, or none of the"
+                f" {self.outputs} that the data name"
+            )
+        return features, torch.tensor(labels, device=features.device)
+
+    def loss(self, scores: Tensor, target: Tensor) -> Tensor:
+        return cross_entropy(scores, target)
+
+    def merit(self, scores: Tensor, target: Tensor) -> Tensor:
+        return correct(scores, target)
+
+
+@dataclass(frozen=True)
+class VectorClass:
+    """How often each head tells the class. Rows ``right/VARIANT`` (S,), of labelled pictures."""
+
+    heads: Mapping[str, Heads]
+    name: str = "register_heads"
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        return frozenset({FINAL})
+
+    def observe(self, trace: Trace, batch: Batch) -> Observation:
+        tokens = trace[FINAL]
+        device = tokens.patches.device
+        known = torch.tensor([label is not None for label in batch.labels], device=device)
+        truth = torch.tensor([label or 0 for label in batch.labels], device=device)
+        found = {}
+        for variant, heads in self.heads.items():
+            features = joined(tokens, "cls_mean" if variant == PRETRAINED else variant)
+            right = correct(heads(features[None])[0], truth)  # (S, B)
+            found[f"right/{variant}"] = Some(known, right.T[known])
+        return found
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        found = {
+            f"top1_{variant}": float(seen.stack(f"right/{variant}").mean())
+            for variant in self.heads
+            if seen.rows(f"right/{variant}")
+        }
+        plain, more = (f"top1_{each}" for each in VARIANTS[:2])
+        if plain in found and more in found:
+            found["registers_gain"] = found[more] - found[plain]
+        return found
+
+
+def load_head(path: Path, *, dim: int) -> Heads:
+    """DINOv2's own classifier of one layer: a Linear on [CLS ; mean patch].
+
+    Args:
+        path: such as ``dinov2_vits14_linear_head.pth``.
+        dim: width of the model's tokens.
+
+    Raises:
+        ValueError: the file is no such classifier, or of a model of another width.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no head {path}")
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        weight, bias = state["weight"].float(), state["bias"].float()
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as problem:
+        raise ValueError(
+            f"{path} is no head of DINOv2: it needs a weight and a bias ({problem})"
+        ) from problem
+    if weight.ndim != 2 or weight.shape[1] != 2 * dim or bias.shape != weight.shape[:1]:
+        raise ValueError(
+            f"{path} has a weight of {tuple(weight.shape)} and a bias of {tuple(bias.shape)}; this"
+            f" model needs (classes, {2 * dim}), the head of one layer ('linear_head', not"
+            " 'linear4_head') of a model of its width"
+        )
+    return Heads(weight.T[None, None].contiguous(), bias[None, None])

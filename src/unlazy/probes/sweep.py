@@ -1,0 +1,124 @@
+"""A frozen probe over thresholds: what tokens know, as fewer and higher norms count as outliers.
+
+Shape legend: B pictures, N tokens, K sets of tokens, S seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from unlazy.ledger import Batch, Observation, Seen, Sum
+from unlazy.probes.groups import means, sums
+from unlazy.probes.norm_counts import Quantiles, patch_norms
+from unlazy.probes.pixels import PixelErrors, squared_errors
+from unlazy.probes.position import PositionErrors, said
+from unlazy.scores import entropy_share
+from unlazy.tokens import FINAL, Site, Trace
+
+DECILES = 10
+
+
+@dataclass(frozen=True)
+class NormSet:
+    """The tokens whose norm lies in a range.
+
+    Attributes:
+        name: such as ``top5``, the highest 5 %, or ``decile1``, the lowest tenth.
+        low, high: norms, half-open.
+        share: of all tokens, that the set should have; less where norms are alike.
+    """
+
+    name: str
+    low: float
+    high: float
+    share: float
+
+
+def norm_sets(norms: Quantiles, shares: tuple[float, ...]) -> tuple[NormSet, ...]:
+    """Everything, the nested sets of the highest ``shares``, and the tenths of all tokens.
+
+    Source: *Do All Vision Transformers Need Registers?*, B.2.2, from the top 50 % to the top 2 %;
+    quantiles are those of all pictures together.
+    """
+    nested = [
+        NormSet(f"top{100 * share:g}", norms.above(1 - share), math.inf, share)
+        for share in sorted({1.0, *shares}, reverse=True)
+    ]
+    cuts = [norms.above(place / DECILES) for place in range(DECILES)] + [math.inf]
+    tenths = [
+        NormSet(f"decile{place + 1}", cuts[place], cuts[place + 1], 1 / DECILES)
+        for place in range(DECILES)
+    ]
+    return (*nested, *tenths)
+
+
+def members(norms: Float[Tensor, "B N"], sets: tuple[NormSet, ...]) -> Bool[Tensor, "K B N"]:
+    """Which tokens each set has."""
+    return torch.stack([(norms >= each.low) & (norms < each.high) for each in sets])
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the heads of a position or pixel probe say of each set of tokens.
+
+    Rows: sums over a set's tokens, (S, K), of ``top1`` and ``distance``, or of ``error``; ``count``
+    (K,). Sum: ``places`` (K, N).
+
+    Attributes:
+        judge: with the heads.
+        sets: of tokens.
+    """
+
+    judge: PositionErrors | PixelErrors
+    sets: tuple[NormSet, ...]
+    name: str = "threshold_sweep"
+
+    @property
+    def extremes(self) -> frozenset[str]:
+        """Numbers of all pictures together."""
+        return frozenset(
+            f"{key}/{each.name}" for key in ("entropy", "tokens") for each in self.sets
+        )
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        return self.judge.reads
+
+    def observe(self, trace: Trace, batch: Batch) -> Observation:
+        groups = members(patch_norms(trace, batch), self.sets)
+        found = {key: sums(each, groups) for key, each in self._values(trace, batch).items()}
+        return {**found, "count": groups.sum(2).T.float(), "places": Sum(groups.sum(1))}
+
+    def _values(self, trace: Trace, batch: Batch) -> dict[str, Tensor]:
+        if isinstance(self.judge, PositionErrors):
+            return dict(zip(("top1", "distance"), said(self.judge.heads, trace), strict=True))
+        true = self.judge.patches.under(trace[FINAL], batch)
+        return {"error": squared_errors(self.judge.heads, trace, true)}
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        return conclusions(seen, [each.name for each in self.sets])
+
+
+def conclusions(seen: Seen, names: Sequence[str]) -> dict[str, float]:
+    """``VALUE/SET`` for each set that has tokens.
+
+    Args:
+        seen: by ``Sweep``.
+        names: of its sets.
+    """
+    found = {}
+    for key in ("top1", "distance", "error"):
+        if key in seen:
+            for name, each in means(seen, key, names).items():
+                found[f"{key}/{name}"] = float(each.mean())
+    for name, places in zip(names, seen.sums["places"], strict=True):
+        found[f"tokens/{name}"] = float(places.sum())
+        if places.sum():
+            found[f"entropy/{name}"] = entropy_share(places)
+    return found

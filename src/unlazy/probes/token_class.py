@@ -1,0 +1,128 @@
+"""The class of a picture, said from one of its tokens.
+
+Shape legend: n pictures, S seeds, D width, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from unlazy import distributed
+from unlazy.ledger import Batch, Observation, Seen, Some
+from unlazy.probes.bank import Bank, Heads
+from unlazy.probes.chosen import KINDS, chosen_tokens
+from unlazy.probes.groups import over_seeds
+from unlazy.probes.stream import held_out
+from unlazy.probes.task import Lesson, Plan
+from unlazy.tokens import FINAL, Site, Trace, block, norm_of
+
+
+def cross_entropy(scores: Float[Tensor, "*heads n C"], target: Int64[Tensor, " n"]) -> Tensor:
+    """Of each example, for each head."""
+    wanted = target.expand(scores.shape[:-1])[..., None]
+    return -F.log_softmax(scores, dim=-1).gather(-1, wanted)[..., 0]
+
+
+def correct(scores: Float[Tensor, "*heads n C"], target: Int64[Tensor, " n"]) -> Tensor:
+    """1 where the highest score is the target's."""
+    return (scores.argmax(-1) == target).float()
+
+
+def fit(
+    tokens: Float[Tensor, "S n D"],
+    labels: Int64[Tensor, " n"],
+    plan: Plan,
+    lesson: Lesson,
+    *,
+    classes: int,
+) -> Heads:
+    """A linear classifier for each seed's tokens; ranks share every batch.
+
+    Args:
+        tokens: for each seed, one of each picture.
+        labels: of the pictures.
+        plan: how classifiers learn; its ``seeds`` are 1, those of the tokens count.
+        lesson: batch and order.
+        classes: how many there are.
+    """
+    seeds, count, dim = tokens.shape
+    held, used = held_out(count, lesson.seed)
+    bank = Bank(plan, inputs=seeds, dim=dim, outputs=classes, device=tokens.device)
+    steps = math.ceil(len(used) / lesson.batch)
+    while not bank.done:
+        order = np.random.default_rng([lesson.seed, bank.epoch]).permutation(used)
+        for step in range(steps):
+            mine = _share(order[step * lesson.batch : (step + 1) * lesson.batch])
+            bank.learn(tokens[:, mine], labels[mine], cross_entropy)
+            bank.step((bank.epoch + step / steps) / plan.epochs)
+        mine = _share(np.array(held))
+        bank.examine(tokens[:, mine], labels[mine], correct)
+        bank.close()
+    return bank.heads()
+
+
+def _share(places: np.ndarray) -> Tensor:
+    """This rank's of them."""
+    return torch.from_numpy(places[list(distributed.shard(len(places)))]).long()
+
+
+@dataclass(frozen=True)
+class TokenClass:
+    """How often each kind of token tells the class of its picture, on the same pictures.
+
+    Rows, of the pictures with a label, an outlier and a normal token: ``right`` (3, S), in the
+    order of ``KINDS``.
+
+    Attributes:
+        heads: kind -> classifiers (S, 1, D, C); empty where none could learn.
+        least: norm from which a token is an outlier.
+        seeds: how many tokens of a kind are drawn.
+    """
+
+    heads: Mapping[str, Heads]
+    least: float
+    seeds: int
+    name: str = "token_class"
+
+    @property
+    def extremes(self) -> frozenset[str]:
+        """Numbers of all pictures together."""
+        return frozenset({"pictures"} | {f"seed_sd_top1_{kind}" for kind in KINDS})
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        return frozenset({FINAL, norm_of(block(-1))})
+
+    def observe(self, trace: Trace, batch: Batch) -> Observation:
+        if not self.heads:
+            return {}
+        which, tokens = chosen_tokens(trace, batch, least=self.least, seeds=self.seeds)
+        known = torch.tensor([label is not None for label in batch.labels], device=which.device)
+        truth = torch.tensor([label or 0 for label in batch.labels], device=which.device)
+        right = []
+        for kind in KINDS:
+            rows = tokens[kind].expand(-1, self.seeds, -1).transpose(0, 1)  # (S, k, D)
+            right.append(correct(self.heads[kind](rows)[:, 0], truth[which]).T)
+        rows = torch.stack(right, dim=1)  # (k, 3, S)
+        return {"right": Some(which & known, rows[known[which]])}
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        rows = seen.rows("right") if "right" in seen else []
+        if not rows:
+            return {"pictures": 0.0}
+        right = dict(zip(KINDS, np.mean(rows, axis=0, dtype=np.float64), strict=True))  # (S,) each
+        top1 = {kind: float(each.mean()) for kind, each in right.items()}
+        return over_seeds("top1", right) | {
+            "outlier_minus_normal": top1["outlier"] - top1["normal"],
+            "cls_minus_outlier": top1["cls"] - top1["outlier"],
+            "cls_minus_normal": top1["cls"] - top1["normal"],
+            "pictures": float(len(rows)),
+        }

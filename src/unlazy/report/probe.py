@@ -1,0 +1,76 @@
+"""Several probes of one model: they learn together, then one pass over the evaluated pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from unlazy.backbones.base import Backbone
+from unlazy.benchmarks.probe import Probe, prepare, shared_view
+from unlazy.ledger import Measure, estimates
+from unlazy.parts import Keep
+from unlazy.report.bench import (
+    Outcome,
+    Passing,
+    check_needs,
+    check_used,
+    record_for,
+    sheet_of,
+)
+
+
+def run_probes(
+    probes: Sequence[Probe],
+    backbone: Backbone,
+    evaluated: Any,
+    training: Any | None = None,
+    *,
+    source: str,
+    batch_size: int | None = None,
+    workers: int = 0,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+    keep: Path | None = None,
+) -> list[Outcome]:
+    """Run probes; under torchrun all ranks take part and get the same.
+
+    Times in the Records are of the pass that all probes share.
+
+    Args:
+        probes: with their parameters and distinct names.
+        backbone: the model, as it is or fixed.
+        evaluated: pictures that the numbers are about.
+        training: pictures to learn from.
+        source: what to call the data in the Record.
+        batch_size: images a pass; None chooses by size.
+        workers: decoding processes.
+        seed: of the bootstrap.
+        progress: called with numbers of finished pictures.
+        keep: folder of what was learned and observed so far, to go on from after a kill; the
+            caller removes it once the Records are written.
+
+    Raises:
+        ValueError: the pictures lack what a probe needs, or none could be used.
+    """
+    for probe in probes:
+        check_needs(probe, evaluated, training, source)
+    versions = tuple((probe, probe.version) for probe in probes)
+    kept = None if keep is None else Keep(keep, {"probes": versions, "source": source})
+    passing = Passing(backbone, batch_size, workers, progress)
+    inputs = passing.inputs(evaluated, training, kept)
+    judges = prepare(probes, inputs)
+    together: dict[str, Measure] = {each.name: each for several in judges for each in several}
+    measured = inputs.look(evaluated, list(together.values()), shared_view(backbone.facts))
+    check_used(measured)
+    outcomes = []
+    for probe, measures in zip(probes, judges, strict=True):
+        values = {
+            each.name: estimates(each, measured.seen[each.name], seed=seed) for each in measures
+        }
+        record = record_for(
+            probe, inputs, measured, measures, values=values, source=source, seed=seed
+        )
+        sheet = sheet_of(probe, passing, inputs, measured)
+        outcomes.append(Outcome(probe, record, measured, sheet))
+    return outcomes
