@@ -27,7 +27,7 @@ def gather(made: list[tuple[str, Any]], data: Data, options: Options, *, keep: P
         backbone.to(device_of(options.device))
         folder = keep / str(place)
         found = _observed(label, backbone, data, options, folder / "pass")
-        outcomes, not_run = _probed(label, backbone, data, options, folder / "probes")
+        outcomes, not_run = _probed(found, backbone, data, options, folder / "probes")
         if any(are_pair(own, other) for other in facts):
             outcome, reason = _neighbours(label, backbone, data, options, folder / "knn")
             outcomes |= {} if outcome is None else {"knn": outcome}
@@ -59,12 +59,36 @@ def _observed(label: str, backbone: Any, data: Data, options: Options, keep: Pat
 
 
 def _probed(
-    label: str, backbone: Any, data: Data, options: Options, keep: Path
+    found: Any, backbone: Any, data: Data, options: Options, keep: Path
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Outcomes of claim 4's probes, and why some were not run."""
+    from unlazy import distributed
+    from unlazy.catalog import find
     from unlazy.report.claims.content import PROBES
+    from unlazy.report.claims.evidence import lacking
+    from unlazy.report.probe import run_probes
+    from unlazy.report.run import default_workers
 
-    return {}, dict.fromkeys(PROBES, "not built")
+    if data.training is None:
+        return {}, dict.fromkeys(PROBES, NO_TRAINING)
+    not_run = {name: reason for name in PROBES if (reason := lacking(found, name))}
+    chosen = [find("probes", name)() for name in PROBES if name not in not_run]
+    pictures = data.opened[False]
+    with progress(f"{found.label}: {', '.join(each.name for each in chosen)}") as (bar, task):
+        bar.update(task, total=len(distributed.shard(len(pictures))))
+        outcomes = run_probes(
+            chosen,
+            backbone,
+            pictures,
+            data.training,
+            source=data.name,
+            batch_size=options.batch_size,
+            workers=default_workers() if options.workers is None else options.workers,
+            seed=options.seed,
+            progress=lambda done: bar.update(task, advance=done),
+            keep=keep,
+        )
+    return {each.benchmark.name: each for each in outcomes}, not_run
 
 
 def _neighbours(

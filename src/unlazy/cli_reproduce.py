@@ -10,7 +10,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from unlazy.cli_bench import bench
-from unlazy.inputs import Mistake, Options
+from unlazy.cli_probe import probe
+from unlazy.inputs import Mistake, Options, device_of
+from unlazy.report.energy import Energy
 
 
 def reproduce(
@@ -32,8 +34,16 @@ def reproduce(
     batch_size: Annotated[int | None, Parameter(help="Images a forward pass.")] = None,
     workers: Annotated[int | None, Parameter(help="Decoding processes.")] = None,
     device: Annotated[str | None, Parameter(help="cpu, cuda, cuda:1, ...")] = None,
+    throughput: Annotated[
+        float | None,
+        Parameter(
+            help="With --dry-run: pictures a second of ViT-B/16 at 224 px, from which hours are"
+            " estimated; default: timed here."
+        ),
+    ] = None,
+    energy: Annotated[Energy, Parameter(name="*")] = Energy(),
 ) -> None:
-    """Run what TABLE of the paper needs, as far as it is here: ours, paper, n and command.
+    """Run what TABLE of a paper needs, as far as it is here: ours, paper, n and command.
 
     See `unlazy list tables`. Nothing is downloaded. A figure on other data or of another model than
     the paper's is marked as a stand-in.
@@ -49,7 +59,10 @@ def reproduce(
     planned = plan(wanted, Choices(data, on, _models(models), output))
     if dry_run:
         _tell_plan(wanted, planned)
+        _tell_costs(planned, throughput, device, energy)
         return
+    if throughput is not None or energy != Energy():
+        raise Mistake("--throughput and energy are of the plan: add --dry-run")
     if data is None and on is None:
         raise Mistake(f"{table} needs --data FOLDER, or --dry-run")
     claim(output)
@@ -60,7 +73,8 @@ def reproduce(
     for each in runnable(planned):
         print(f"\n{each.command}", flush=True)
         try:
-            bench(
+            run = probe if each.kind == "probe" else bench
+            run(
                 *(each.model, each.row.benchmark),
                 output=each.folder,
                 on=each.data,
@@ -96,7 +110,9 @@ def _tell_plan(wanted: Any, planned: Sequence[Any]) -> None:
     print(wanted.title)
     for place, each in enumerate(planned, start=1):
         row = each.row
-        paper = "no figure" if row.paper is None else f"{row.paper:.1f}"
+        paper = (
+            "no figure" if row.paper is None else f"{row.paper:.{1 if row.scale is None else 2}f}"
+        )
         state = "stand-in" if each.stand_ins else "ready"
         if each.missing:
             state = f"missing {' '.join(letters[what] for what in each.missing)}"
@@ -113,6 +129,29 @@ def _tell_plan(wanted: Any, planned: Sequence[Any]) -> None:
     _tell_notes(wanted, footnotes(wanted))
     ready = sum(not each.missing for each in planned)
     print(f"\n{ready} of {len(planned)} figures can be measured here")
+
+
+def _tell_costs(
+    planned: Sequence[Any], throughput: float | None, device: str | None, energy: Energy
+) -> None:
+    """An estimate of each run, where its row says what passes through the model."""
+    if throughput is not None and not throughput > 0:
+        raise Mistake(f"--throughput is {throughput}; it must be above 0")
+    if not any(each.row.pictures for each in planned):
+        return
+    from unlazy.report.cost import costs, measured_throughput
+
+    chosen = device_of(device)
+    source = "as given" if throughput else f"timed on this machine's {chosen}"
+    rate = throughput or measured_throughput(chosen)
+    print(f"\nEstimates, from {rate:.3g} pictures a second of ViT-B/16 at 224 px ({source}),")
+    print("forward passes alone, in float32, other models by their operations:")
+    found = costs(planned, rate)
+    for each, cost in found:
+        print(f"- {each.row.model}, {each.row.benchmark}: {cost.said(energy)}")
+    print(f"all of them: {energy.said(sum(cost.hours for _, cost in found))}")
+    if energy.power is None:
+        print("energy takes --power KW; nothing is assumed")
 
 
 def _letter(place: int) -> str:

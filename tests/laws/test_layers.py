@@ -21,7 +21,8 @@ LAYERS = [
     {"explorer", "inputs", "console"},
     {"pages", "bench_inputs"},
     {"cli_train", "cli_bench", "cli_dynamics", "claim_inputs"},
-    {"cli_reproduce", "cli_probe", "cli_claims"},
+    {"cli_probe", "cli_claims"},
+    {"cli_reproduce"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -117,10 +117,12 @@ def outcome(one, name, **numbers):
     return dataclasses.replace(one, outcomes={**one.outcomes, name: found})
 
 
-LESS = {"top1_outlier": Estimate(0.1, 0.05, 0.15), "top1_normal": Estimate(0.5, 0.4, 0.6)}
+LESS = {"top1_outlier_minus_normal": Estimate(-0.3, -0.4, -0.2)}
+MORE = {"top1_outlier_minus_normal": Estimate(0.6, 0.5, 0.7)}
 ERROR = {
-    "error_outlier": Estimate(900.0, 800.0, 990.0),
-    "error_normal": Estimate(300.0, 250.0, 350.0),
+    "error_outlier_minus_normal": Estimate(600.0, 500.0, 700.0),
+    "r2_outlier": Estimate(0.2),
+    "r2_normal": Estimate(0.7),
 }
 GAIN = {"outlier_minus_normal": Estimate(0.2, 0.1, 0.3)}
 
@@ -136,19 +138,29 @@ def test_claim_4_takes_less_local_and_more_global():
     assert content(probed(gain=worse), LINES).verdict == "does not hold"
     unsure = {"outlier_minus_normal": Estimate(0.1, -0.1, 0.3)}
     assert content(probed(gain=unsure), LINES).verdict == "cannot tell"
-    swapped = {"error_outlier": ERROR["error_normal"], "error_normal": ERROR["error_outlier"]}
-    assert content(probed(error=swapped), LINES).verdict == "cannot tell"  # one less, one more
+    better = {
+        "error_outlier_minus_normal": Estimate(-600.0, -700.0, -500.0),
+        "r2_outlier": Estimate(0.8),
+        "r2_normal": Estimate(0.7),
+    }
+    assert content(probed(error=better), LINES).verdict == "cannot tell"  # one less, one more
+    assert content(probed(place=MORE, error=better), LINES).verdict == "does not hold"
     assert content(probed(high=False), LINES).verdict == "cannot tell"
     assert content(probed(high=False), LINES).by_label == "holds"
 
 
 def test_claim_4_ignores_positions_that_can_be_guessed():
     """As of PVT: outliers at one place have a top-1 of 100 %, which says nothing."""
-    perfect = {"top1_outlier": Estimate(1.0, 1.0, 1.0), "top1_normal": Estimate(0.4, 0.3, 0.5)}
-    fixed = content(probed(entropy=0.0, place=perfect), LINES)
+    fixed = content(probed(entropy=0.0, place=MORE), LINES)
     assert fixed.verdict == "holds"  # by pixels and class alone
     assert "can be guessed" in fixed.reason
-    assert content(probed(place=perfect), LINES).verdict == "cannot tell"  # says more, pixels less
+    assert content(probed(place=MORE), LINES).verdict == "cannot tell"  # says more, pixels less
+
+
+def test_claim_4_ignores_errors_that_only_come_from_richer_pixels():
+    richer = {**ERROR, "r2_outlier": Estimate(0.9)}
+    found = content(probed(entropy=0.0, error=richer), LINES)
+    assert found.verdict == "cannot tell"
 
 
 def test_claim_5_takes_a_pair():

@@ -140,6 +140,7 @@ class Answer:
             where that is not asked.
         published: what the paper has of the model.
         flag: what random weights say of it; "" if nothing.
+        notes: how it was measured, where a reader must know.
     """
 
     claim: int
@@ -149,6 +150,7 @@ class Answer:
     by_label: Verdict | None = None
     published: tuple[Figure, ...] = ()
     flag: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def side(found: Estimate | None, line: float) -> Verdict:

@@ -26,44 +26,34 @@ def figure(evidence: Evidence, probe: str, key: str) -> Estimate | None:
     return next((each for each in found if each is not None and each.value == each.value), None)
 
 
-def apart(first: Estimate | None, second: Estimate | None) -> Verdict:
-    """Whether the first of two intervals lies wholly above the second ("holds"), or below.
-
-    >>> apart(Estimate(2.0, 1.5, 2.5), Estimate(1.0, 0.5, 1.4))
-    'holds'
-    """
-    if first is None or second is None:
-        return "cannot tell"
-    ends = (first.low, first.high, second.low, second.high)
-    if any(each is None for each in ends):
-        return "cannot tell"
-    low, high, other_low, other_high = (float(each) for each in ends if each is not None)
-    if low > other_high:
-        return "holds"
-    return "does not hold" if high < other_low else "cannot tell"
-
-
 _MORE: dict[Verdict, Held] = {"holds": "more", "does not hold": "less", "cannot tell": "unclear"}
 _LESS: dict[Verdict, Held] = {"holds": "less", "does not hold": "more", "cannot tell": "unclear"}
 
 
 def position(evidence: Evidence, thresholds: Thresholds) -> Held:
     """What top-1 of the position says; void where high norms keep to the same places."""
-    high, rest = (figure(evidence, "position", f"top1_{who}") for who in ("outlier", "normal"))
-    if high is None or rest is None:
+    gain = figure(evidence, "position", "top1_outlier_minus_normal")
+    if gain is None:
         return "missing"
     entropy = figure(evidence, "position", "entropy_outlier")
     if entropy is None or entropy.value < thresholds.fixed_places:
         return "void"
-    return _MORE[apart(high, rest)]
+    return _MORE[side(gain, 0.0)]
 
 
 def pixels(evidence: Evidence) -> Held:
-    """What the error of reconstructed pixels says."""
-    high, rest = (figure(evidence, "pixels", f"error_{who}") for who in ("outlier", "normal"))
-    if high is None or rest is None:
+    """What the error of reconstructed pixels says.
+
+    The error also grows where pixels vary more, so the share of their variance that is told (R²)
+    must say the same, else it is unclear.
+    """
+    gain = figure(evidence, "pixels", "error_outlier_minus_normal")
+    if gain is None:
         return "missing"
-    return _LESS[apart(high, rest)]
+    high, rest = (figure(evidence, "pixels", f"r2_{who}") for who in ("outlier", "normal"))
+    worse = high is None or rest is None or high.value < rest.value
+    found = _LESS[side(gain, 0.0)]
+    return found if found == ("less" if worse else "more") else "unclear"
 
 
 def picture(evidence: Evidence) -> Held:
@@ -77,7 +67,8 @@ def content(evidence: Evidence, thresholds: Thresholds) -> Answer:
 
     Holds where position or pixels say less, neither says more, and the class says more.
 
-    Source: the paper's claim 4 and Tables 1 to 3; that intervals must lie apart is ours.
+    Source: the paper's claim 4 and Tables 1 to 3; that intervals of paired
+    differences must exclude zero is ours.
     """
     published = () if evidence.control else figures(evidence.facts.name, 4)
     local = (position(evidence, thresholds), pixels(evidence))
@@ -88,11 +79,17 @@ def content(evidence: Evidence, thresholds: Thresholds) -> Answer:
         said = "; ".join(f"{name}: {why}" for name, why in evidence.not_run.items())
         reason = f"Not run: {said or 'no probe was run'}."
         return Answer(4, "cannot tell", reason, published=published)
+    notes = tuple(
+        f"{name}: {note}"
+        for name in PROBES
+        if name in evidence.outcomes
+        for note in evidence.outcomes[name].record.verdict
+    )
     few, there = too_few(evidence, thresholds), presence(evidence.values, thresholds)
     if few or there in ("none", "unsure"):
         reason = f"{few or NO_GROUP[there]} {told}"
-        return Answer(4, "cannot tell", reason, statistics, label, published)
-    return Answer(4, label, told, statistics, label, published)
+        return Answer(4, "cannot tell", reason, statistics, label, published, notes=notes)
+    return Answer(4, label, told, statistics, label, published, notes=notes)
 
 
 def decide(local: Sequence[Held], overall: Held) -> Verdict:
@@ -133,6 +130,7 @@ def _told(evidence: Evidence, local: Sequence[Held]) -> str:
 _ROWS = (
     ("position", "top1_normal", "position: top-1 of other patches"),
     ("position", "top1_outlier", "position: top-1 of the top 2 %"),
+    ("position", "top1_outlier_minus_normal", "position: top-1, top 2 % minus other patches"),
     ("position", "majority_outlier", "position: top-1 of always the top 2 %'s commonest place"),
     ("position", "entropy_outlier", "how evenly the top 2 % are spread over places, of 1"),
     ("position", "distance_normal", "position: distance in patches, other patches"),
@@ -140,8 +138,11 @@ _ROWS = (
     ("position", "distance_centre", "position: distance in patches, always the centre"),
     ("pixels", "error_normal", "pixels: squared error a patch, other patches"),
     ("pixels", "error_outlier", "pixels: squared error a patch, top 2 %"),
+    ("pixels", "error_outlier_minus_normal", "pixels: squared error, top 2 % minus other patches"),
     ("pixels", "value_error_normal", "pixels: squared error a value, other patches"),
     ("pixels", "value_error_outlier", "pixels: squared error a value, top 2 %"),
+    ("pixels", "r2_normal", "pixels: share of their variance told (R²), other patches"),
+    ("pixels", "r2_outlier", "pixels: share of their variance told (R²), top 2 %"),
     ("token-class", "top1_cls", "class: top-1 from the class token or mean"),
     ("token-class", "top1_normal", "class: top-1 from another patch"),
     ("token-class", "top1_outlier", "class: top-1 from a top-2 % patch"),

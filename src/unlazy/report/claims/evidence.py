@@ -23,7 +23,7 @@ from unlazy.report.bench import Outcome
 from unlazy.report.claims.answer import Thresholds
 from unlazy.report.findings import Findings
 from unlazy.report.record import record_of
-from unlazy.report.sentences import Values
+from unlazy.report.sentences import Values, number
 from unlazy.tokens import Facts
 
 CLAIMS_VERSION = 1  # bump when any number or verdict could change
@@ -144,6 +144,18 @@ def observe(
     by_name = {each.name: each for each in measures}
     findings = Findings(label, backbone.facts, record, by_name, measured, ())
     return Evidence(findings, sum(each.numel() for each in backbone.model.parameters()))
+
+
+def lacking(found: Evidence, probe: str) -> str:
+    """Why a probe of claim 4 cannot be run on these pictures; "" if it can."""
+    if not {"final", "block"} <= found.facts.streams:
+        return "this model's last patches cannot be read"
+    if probe != "token-class":
+        return ""
+    classes = number(found.values, "labels", "classes", 0.0)
+    return {0.0: "the pictures have no labels", 1.0: "all pictures are of one class"}.get(
+        classes, ""
+    )
 
 
 def difference(

@@ -121,6 +121,7 @@ def _answer(turn: int, one: Judged, answer: Answer) -> dict[str, Any]:
         "badge": badge(answer),
         "reason": answer.reason,
         "flag": answer.flag,
+        "notes": answer.notes,
         "by_label": answer.by_label if answer.by_label != answer.verdict else None,
         "rows": [_row(each) for each in answer.statistics],
         "published": answer.published,
