@@ -11,7 +11,7 @@ from unlazy.benchmarks.coarse_segmentation import Overlap
 from unlazy.benchmarks.discovery_methods import Methods
 from unlazy.benchmarks.found_objects import FoundObjects
 from unlazy.geometry import Viewed
-from unlazy.ledger import Batch, Ledger
+from unlazy.ledger import Batch, Ledger, Seen
 from unlazy.measures.attention import Attention
 from unlazy.measures.blocks import BlockNorms
 from unlazy.measures.neighbours import Neighbours
@@ -20,11 +20,38 @@ from unlazy.measures.patch_score import PatchScore
 from unlazy.measures.pca import PCA
 from unlazy.measures.qkv import QKVNorms
 from unlazy.measures.votes import Votes
+from unlazy.probes.bank import Heads
+from unlazy.probes.chosen import KINDS, Chosen
+from unlazy.probes.norm_counts import NormCounts, Quantiles
+from unlazy.probes.pixels import NormalEquations, Patches, PixelErrors, solved
+from unlazy.probes.position import PositionErrors
+from unlazy.probes.register_heads import VectorClass
+from unlazy.probes.sweep import NormSet, Sweep
+from unlazy.probes.token_class import TokenClass
 from unlazy.tokens import STREAMS, Site, Tokens, Trace, resolve
 
 COUNT, DEPTH, GRID, DIM = 9, 3, (3, 4), 8
 SHOWN = frozenset({1, 5})
+HIGH_NORM = 3.4  # of normal vectors of 8 numbers: a tenth
+
+
+def heads(inputs: int, dim: int, outputs: int) -> Heads:
+    generator = torch.Generator().manual_seed(outputs)
+    return Heads(
+        torch.randn(inputs, 1, dim, outputs, generator=generator), torch.zeros(inputs, 1, outputs)
+    )
+
+
+PATCHES = Patches((10, 10), (0.5,) * 3, (0.25,) * 3)
+POSITION = PositionErrors(heads(1, DIM, 12), HIGH_NORM, GRID)
+SETS = (NormSet("top100", 0.0, float("inf"), 1.0), NormSet("high", HIGH_NORM, float("inf"), 0.1))
 MEASURES = [
+    POSITION,
+    PixelErrors(heads(1, DIM, 300), HIGH_NORM, PATCHES, np.zeros(300, np.float32)),
+    Sweep(POSITION, SETS),
+    Chosen(HIGH_NORM, seeds=2),
+    TokenClass(dict.fromkeys(KINDS, heads(2, DIM, 3)), HIGH_NORM, 2),
+    VectorClass({"cls_mean": heads(1, 2 * DIM, 3)}),
     Norms(),
     NormShape(),
     Attention(),
@@ -80,26 +107,30 @@ def part(indices: list[int]) -> tuple[Trace, Batch]:
         indices=tuple(indices),
         pixels=torch.stack([each.pixels for each in views]),
         names=tuple(map(str, indices)),
-        labels=(None,) * len(indices),
+        labels=tuple(index % 3 for index in indices),
         views=views,
     )
     return Trace(IMAGE[indices], tokens, DEPTH), batch
 
 
 def conclude(ranks: list[list[list[int]]], monkeypatch) -> dict[str, dict[str, float]]:
+    seen = observed(ranks, MEASURES, monkeypatch)
+    return {each.name: each.conclude(seen[each.name]) for each in MEASURES}
+
+
+def observed(ranks: list[list[list[int]]], measures: list, monkeypatch) -> dict[str, Seen]:
     ledgers = []
     for batches in ranks:
         ledger = Ledger()
         for indices in batches:
             trace, batch = part(indices)
-            for measure in MEASURES:
+            for measure in measures:
                 ledger.add(measure.name, measure.observe(trace, batch), indices)
             ledger.indices.extend(indices)
         ledgers.append(ledger)
     states = [(each.kept, each.sums, each.indices) for each in ledgers]
     monkeypatch.setattr(distributed, "gather", lambda mine: states)
-    seen = ledgers[0].gather(MEASURES)
-    return {each.name: each.conclude(seen[each.name]) for each in MEASURES}
+    return ledgers[0].gather(measures)
 
 
 @st.composite
@@ -126,3 +157,16 @@ def test_any_split_concludes_the_same(ranks):
         assert parts[name].keys() == numbers.keys()
         for key, number in numbers.items():
             np.testing.assert_allclose(parts[name][key], number, rtol=1e-5, err_msg=f"{name} {key}")
+
+
+@given(ranks=splits())
+def test_any_split_solves_the_same(ranks):
+    measures = [NormCounts(), NormalEquations(PATCHES)]
+    with pytest.MonkeyPatch.context() as patch:
+        whole = observed([[list(range(COUNT))]], measures, patch)
+        parts = observed(ranks, measures, patch)
+    assert Quantiles.of(parts["norm_counts"]).above(0.9) == Quantiles.of(
+        whole["norm_counts"]
+    ).above(0.9)
+    one, other = (solved(each["normal_equations"]).weight for each in (whole, parts))
+    torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)

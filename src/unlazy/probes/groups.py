@@ -54,7 +54,7 @@ def means(seen: Seen, key: str, groups: Sequence[str]) -> dict[str, np.ndarray]:
     count = seen.stack("count").sum(axis=0, dtype=np.float64)
     total = seen.stack(key).sum(axis=0, dtype=np.float64)
     return {
-        group: total[..., place] / count[place]
+        group: np.asarray(total[..., place] / count[place])
         for place, group in enumerate(groups)
         if count[place]
     }

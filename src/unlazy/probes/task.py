@@ -6,7 +6,7 @@ Shape legend: n examples (tokens or pictures), D width, O outputs; ``*heads`` an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -59,6 +59,7 @@ class Lesson:
             raise ValueError("batch must be at least 1, and pictures at least 2")
 
 
+@runtime_checkable
 class Task(Protocol):
     """A frozen dataclass: which examples a trace gives, and what heads should say of them."""
 

@@ -1,0 +1,369 @@
+"""Probes find what was planted, say where they cannot tell, and agree with slow definitions."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from planted_tokens import Drawn, Planted, bright_of, labels_of, noise_of
+from reference import probes as reference
+from unlazy.benchmarks.probe_pixels import PixelProbe
+from unlazy.benchmarks.probe_position import PositionProbe
+from unlazy.benchmarks.probe_registers import RegisterHeads
+from unlazy.benchmarks.probe_sweep import ThresholdSweep
+from unlazy.benchmarks.probe_token_class import TokenClassProbe
+from unlazy.probes.position import PositionTask
+from unlazy.probes.task import Plan
+from unlazy.report.bench import run_benchmark
+from unlazy.report.probe import run_probes
+
+TRAINING, EVALUATED = Drawn(80, seed=1), Drawn(50, seed=2)
+QUICK = {"rates": (0.3,), "seeds": 1, "epochs": 6, "batch": 16}
+
+
+def tokens_of(parts: torch.Tensor, *, cls: torch.Tensor | None = None) -> torch.Tensor:
+    first = torch.zeros_like(parts[:, :1]) if cls is None else cls[:, None]
+    return torch.cat([first, parts], dim=1)
+
+
+def norms_of(patches: torch.Tensor) -> torch.Tensor:
+    """White patches stand out; the others differ a little."""
+    return torch.where(bright_of(patches), 50.0, 1.0 + 0.1 * patches.mean(-1))
+
+
+def places(patches: torch.Tensor) -> torch.Tensor:
+    count = patches.shape[1]
+    return torch.eye(count).expand(len(patches), -1, -1)
+
+
+def everywhere(patches):
+    return tokens_of(places(patches)), norms_of(patches)
+
+
+def normal_only(patches):
+    """Places in normal tokens; an outlier has noise instead."""
+    parts = torch.where(bright_of(patches)[..., None], torch.rand(16), places(patches))
+    return tokens_of(parts), norms_of(patches)
+
+
+def values(outcomes, name):
+    """Numbers of the probe's measure."""
+    outcome = next(each for each in outcomes if each.benchmark.name == name)
+    found = outcome.record.values[outcome.benchmark.headline.measure]
+    return {key: each.value for key, each in found.items()}, outcome
+
+
+def run(design, *probes, dim=16, training=TRAINING, evaluated=EVALUATED, **facts):
+    model = Planted(design, dim=dim, **facts)
+    return run_probes(probes, model, evaluated, training, source="drawn")
+
+
+class Rare(Drawn):
+    """Eight of 25 pictures have a white patch: 2 % of all tokens, in multiples of 25 pictures."""
+
+    def __getitem__(self, index):
+        self.bright = self.where if index % 25 < 8 else None
+        return super().__getitem__(index)
+
+    def where(self, index):
+        return 2 + index % 14
+
+
+@pytest.fixture(scope="module")
+def rare():
+    return {"training": Rare(100, seed=1), "evaluated": Rare(75, seed=2)}
+
+
+def test_places_in_the_tokens_are_found(rare):
+    found, outcome = values(run(everywhere, PositionProbe(**QUICK), **rare), "position")
+    assert found["top1_normal"] == found["top1_outlier"] == 1
+    assert found["distance_normal"] == found["distance_outlier"] == 0
+    assert found["tokens_outlier"] == 24
+    assert found["distance_centre"] == pytest.approx(1.4977, abs=1e-4)  # 4 x 4, by hand
+    assert any("learning rate 0.3" in note for note in outcome.record.verdict)
+
+
+def test_places_in_normal_tokens_only(rare):
+    found, _ = values(run(normal_only, PositionProbe(**QUICK), **rare), "position")
+    assert found["top1_normal"] == 1
+    assert found["top1_outlier"] < 0.3
+    assert found["top1_outlier_minus_normal"] == found["top1_outlier"] - 1
+
+
+def test_the_centre_is_as_far_as_the_paper_says():
+    """14.15 for 37 x 37 patches, 5.35 for 14 x 14, 3.04 for 8 x 8, 2.65 for 7 x 7."""
+    from unlazy.probes.bank import Heads
+    from unlazy.probes.position import PositionErrors
+
+    heads = Heads(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2))
+    for side, expected in ((37, 14.15), (14, 5.35), (8, 3.04), (7, 2.65)):
+        judge = PositionErrors(heads, 0.0, (side, side))
+        evenly = np.stack([np.ones(side**2, dtype=int), np.zeros(side**2, dtype=int)])
+        assert judge._without_model(evenly)["distance_centre"] == pytest.approx(expected, abs=0.01)
+
+
+def test_outliers_at_one_place_are_known_from_the_place_alone():
+    class OnePlace(Rare):
+        def where(self, index):
+            return 6
+
+    noise = lambda patches: (tokens_of(noise_of(patches, 16)), norms_of(patches))  # noqa: E731
+    outcomes = run(
+        noise, PositionProbe(**QUICK), training=OnePlace(50, seed=1), evaluated=OnePlace(50, seed=2)
+    )
+    found, _ = values(outcomes, "position")
+    assert found["majority_outlier"] == 1
+    assert found["entropy_outlier"] == 0
+    assert found["majority_normal"] < 0.1
+    assert found["entropy_normal"] > 0.99
+
+
+def test_pixels_in_the_tokens_are_rebuilt(rare):
+    exact = lambda patches: (tokens_of(patches), norms_of(patches))  # noqa: E731
+    found, outcome = values(run(exact, PixelProbe(), dim=48, **rare), "pixels")
+    assert found["error_normal"] < 1e-6
+    assert found["error_outlier"] < 1e-6
+    assert found["r2_normal"] == pytest.approx(1)
+    assert "4 x 4 x 3" in " ".join(outcome.record.verdict)
+
+
+def blurred(patches):
+    """A third of what is needed, with a sum that never changes, as behind a normalisation."""
+    mix = torch.randn(48, 15, generator=torch.Generator().manual_seed(1)) / 7
+    parts = patches @ mix
+    return tokens_of(torch.cat([parts, 3 - parts.sum(-1, keepdim=True)], -1)), norms_of(patches)
+
+
+def test_closed_form_is_the_optimum_of_descent(rare):
+    closed, _ = values(run(blurred, PixelProbe(), **rare), "pixels")
+    slow = PixelProbe(method="adamw", rates=(0.1,), seeds=1, epochs=24, patience=24, batch=16)
+    learned, _ = values(run(blurred, slow, **rare), "pixels")
+    assert learned["error_normal"] == pytest.approx(closed["error_normal"], rel=5e-3)
+    assert 0 < closed["r2_normal"] < 0.9
+    assert closed["value_error_normal"] == pytest.approx(closed["error_normal"] / 48)
+    assert closed["root_error_normal"] == pytest.approx(closed["error_normal"] ** 0.5)
+
+
+def classes_in_outliers(patches):
+    """Outliers know the class; CLS has it half of the time; normal tokens have noise."""
+    label, parts = labels_of(patches), noise_of(patches, 16)
+    parts = torch.where(
+        bright_of(patches)[..., None],
+        torch.cat([4 * label, torch.zeros(len(label), 12)], 1)[:, None],
+        parts,
+    )
+    sees = (patches[:, 1, :1] > 0).float()
+    cls = torch.cat([4 * label * sees, torch.zeros(len(label), 12)], 1)
+    return tokens_of(parts, cls=cls), norms_of(patches)
+
+
+def test_classes_planted_in_outliers_give_the_order(rare):
+    probe = TokenClassProbe(rates=(0.1,), epochs=20, batch=16, seeds=3)
+    data = {"training": Rare(250, seed=1), "evaluated": Rare(150, seed=2)}
+    found, outcome = values(run(classes_in_outliers, probe, **data), "token-class")
+    assert found["pictures"] == 48
+    assert found["top1_outlier"] == 1
+    assert found["top1_normal"] < found["top1_cls"] < 1
+    assert found["outlier_minus_normal"] == pytest.approx(1 - found["top1_normal"])
+    assert found["cls_minus_outlier"] == pytest.approx(found["top1_cls"] - 1)
+    paired = outcome.record.values["token_class"]["outlier_minus_normal"]
+    assert 0.2 < paired.low < paired.value < paired.high < 1
+
+
+def test_tokens_that_are_alike_know_as_much(rare):
+    def alike(patches):
+        label = torch.cat([labels_of(patches), torch.zeros(len(patches), 12)], 1)
+        cls = label * torch.rand(16, generator=torch.Generator().manual_seed(0))
+        return tokens_of(cls[:, None].expand(-1, 16, -1), cls=cls), norms_of(patches)
+
+    probe = TokenClassProbe(rates=(0.05,), epochs=4, batch=8, seeds=2)
+    found, _ = values(run(alike, probe, **rare), "token-class")
+    assert found["top1_cls"] == found["top1_normal"] == found["top1_outlier"]
+    assert found["outlier_minus_normal"] == found["cls_minus_outlier"] == 0
+
+
+def test_where_no_norm_stands_out_nothing_is_claimed():
+    flat = lambda patches: (tokens_of(places(patches)), torch.ones(patches.shape[:2]))  # noqa: E731
+    probes = (
+        PositionProbe(**QUICK),
+        PixelProbe(),
+        TokenClassProbe(epochs=1),
+        ThresholdSweep(**QUICK),
+    )
+    outcomes = run(flat, *probes)
+    for name, key in (
+        ("position", "top1_outlier"),
+        ("pixels", "error_outlier"),
+        ("token-class", "top1_cls"),
+        ("threshold-sweep", "top1/top2"),
+    ):
+        found, outcome = values(outcomes, name)
+        assert key not in found
+        assert any("cannot tell" in note for note in outcome.record.verdict), name
+    assert values(outcomes, "position")[0]["top1_normal"] == 1
+    assert values(outcomes, "threshold-sweep")[0]["top1/top100"] == 1
+
+
+def test_the_sweep_is_nested_and_begins_with_all_tokens(rare):
+    by_norm = lambda patches: (  # noqa: E731
+        tokens_of(torch.where(patches.mean(-1, keepdim=True) > -0.5, places(patches), 0.0)),
+        2 + patches.mean(-1).clamp(-1.9),
+    )
+    outcomes = run(by_norm, PositionProbe(**QUICK), ThresholdSweep(**QUICK), **rare)
+    position, _ = values(outcomes, "position")
+    sweep, outcome = values(outcomes, "threshold-sweep")
+    everything = position["tokens_normal"] + position["tokens_outlier"]
+    whole = position["top1_normal"] * position["tokens_normal"]
+    whole += position["top1_outlier"] * position["tokens_outlier"]
+    assert sweep["top1/top100"] == pytest.approx(whole / everything, abs=1e-6)
+    assert sweep["top1/top2"] == pytest.approx(position["top1_outlier"], abs=1e-6)
+    shares = (100, 50, 40, 30, 20, 10, 5, 2)
+    counts = [sweep[f"tokens/top{share}"] for share in shares]
+    assert counts == pytest.approx([share / 100 * everything for share in shares], abs=2)
+    tenths = [sweep[f"tokens/decile{place}"] for place in range(1, 11)]
+    assert sum(tenths) == everything
+    assert sweep["top1/decile1"] < sweep["top1/decile10"] == 1
+    line = outcome.sheet.curves[0].lines[0][1]
+    assert [point[0] for point in line] == list(shares)
+
+
+def test_one_picture_wide_grids_and_one_class_are_no_crash():
+    lonely = lambda patches: (tokens_of(patches[..., :16]), 1 + patches[..., 0].abs())  # noqa: E731
+    data = {
+        "training": Drawn(30, seed=1, side=4, classes=1, bright=None),
+        "evaluated": Drawn(20, seed=2, side=4, classes=1, bright=None),
+    }
+    probes = (PositionProbe(**QUICK), PixelProbe(), TokenClassProbe(epochs=1))
+    outcomes = run(lonely, *probes, side=4, **data)
+    assert values(outcomes, "position")[0]["top1_normal"] == 1
+    assert values(outcomes, "token-class")[0]["pictures"] == 0  # one token a picture: no pair
+
+
+def test_fewer_pictures_than_classes(rare):
+    probe = TokenClassProbe(rates=(0.1,), epochs=1, batch=4, seeds=1)
+    data = {"training": Rare(15, seed=1, classes=6), "evaluated": Rare(50, seed=2, classes=6)}
+    design = lambda patches: (tokens_of(noise_of(patches, 16)), norms_of(patches))  # noqa: E731
+    found, _ = values(run(design, probe, **data), "token-class")
+    assert found["pictures"] == 16
+
+
+def test_tokens_that_are_no_numbers_are_named():
+    low = lambda patches: (  # noqa: E731
+        torch.cat([torch.zeros(len(patches), 1, 16), places(patches) * float("nan")], 1),
+        norms_of(patches),
+    )
+    for probe in (PositionProbe(**QUICK), PixelProbe()):
+        with pytest.raises(ValueError, match="not finite"):
+            run(low, probe)
+    high = lambda patches: (tokens_of(places(patches)), norms_of(patches) * float("nan"))  # noqa: E731
+    with pytest.raises(ValueError, match=r"2/0 are not finite"):
+        run(high, PositionProbe(**QUICK))
+
+
+def test_a_probe_runs_alone_as_a_benchmark_does(rare):
+    model = Planted(everywhere, dim=16)
+    alone = run_benchmark(
+        PositionProbe(**QUICK), model, rare["evaluated"], rare["training"], source="drawn"
+    )
+    found, _ = values(run(everywhere, PositionProbe(**QUICK), **rare), "position")
+    assert {k: v.value for k, v in alone.record.values["position"].items()} == found
+
+
+def test_bad_settings_are_said():
+    for wrong in ({"seeds": 0}, {"rates": ()}, {"rates": (-1.0,)}, {"pictures": 1}, {"batch": 0}):
+        with pytest.raises(ValueError, match=r"at least|above 0"):
+            PositionProbe(**wrong)
+    with pytest.raises(ValueError, match=r"\(0, 1\]"):
+        ThresholdSweep(shares=(2.0,))
+    slower = ThresholdSweep(**{**QUICK, "epochs": 9})
+    with pytest.raises(ValueError, match="two ways"):
+        run(everywhere, PositionProbe(**QUICK), slower)
+
+
+def with_registers(patches):
+    """Half of the class in CLS, half in the registers."""
+    label = labels_of(patches)
+    half = torch.cat([label[:, :2], torch.zeros(len(label), 14)], 1)
+    rest = torch.cat([label[:, 2:], torch.zeros(len(label), 14)], 1)
+    parts = [half[:, None], torch.zeros(len(label), 1, 16), rest[:, None], noise_of(patches, 16)]
+    return torch.cat(parts, dim=1), norms_of(patches)
+
+
+def test_registers_add_what_only_they_know(tmp_path):
+    settings = {"rates": (1.0,), "epochs": 12, "batch": 8}
+    data = {"training": Drawn(60, seed=1), "evaluated": Drawn(40, seed=2)}
+    torch.save({"weight": torch.zeros(4, 32), "bias": torch.eye(4)[2]}, tmp_path / "head.pth")
+    probe = RegisterHeads(**settings, head=str(tmp_path / "head.pth"))
+    found, _ = values(run(with_registers, probe, registers=2, **data), "register-heads")
+    labels = [data["evaluated"][index].label for index in range(40)]
+    assert found["top1_pretrained"] == pytest.approx(np.mean(np.array(labels) == 2))
+    assert found["top1_cls_mean_registers"] == 1 > found["top1_cls_mean"]
+    assert found["registers_gain"] == pytest.approx(1 - found["top1_cls_mean"])
+    for weight, bias in (
+        (torch.zeros(4, 16), torch.zeros(4)),
+        (torch.zeros(4, 32), torch.zeros(3)),
+    ):
+        torch.save({"weight": weight, "bias": bias}, tmp_path / "head.pth")
+        with pytest.raises(ValueError, match=r"\(classes, 32\)"):
+            run(with_registers, probe, registers=2, **data)
+    (tmp_path / "head.pth").write_bytes(b"no head")
+    with pytest.raises(ValueError, match="no head of DINOv2"):
+        run(with_registers, probe, registers=2, **data)
+    found, outcome = values(
+        run(everywhere, dataclasses.replace(probe, head=None, epochs=1)), "register-heads"
+    )
+    assert "top1_mean_registers" not in found
+    assert any("has not the tokens" in note for note in outcome.record.verdict)
+
+
+def test_errors_and_loss_are_those_of_slow_loops():
+    from unlazy.benchmarks.probe import shared_view
+    from unlazy.measure import measure
+    from unlazy.probes.bank import Heads
+    from unlazy.probes.pixels import Patches, PixelErrors, cut_out
+    from unlazy.probes.position import PositionErrors, said
+
+    generator = torch.Generator().manual_seed(0)
+    design = lambda patches: (tokens_of(noise_of(patches, 16)), 2 + patches.mean(-1))  # noqa: E731
+    model = Planted(design, dim=16)
+    heads = Heads(torch.randn(1, 1, 16, 16, generator=generator), torch.zeros(1, 1, 16))
+    pixel_heads = Heads(torch.randn(1, 1, 16, 48, generator=generator), torch.ones(1, 1, 48))
+    patches = Patches((4, 4), model.facts.mean, model.facts.std)
+    judges = [
+        PositionErrors(heads, 2.2, (4, 4)),
+        PixelErrors(pixel_heads, 2.2, patches, np.zeros(48, dtype=np.float32)),
+    ]
+    data = Drawn(6, seed=4)
+    view = shared_view(model.facts)
+    seen = measure(model, data, judges, view=view, batch_size=4).seen
+    pixels = torch.stack([view(data[index].image).pixels for index in range(6)])
+    images = model.normalise(pixels)
+    cut = cut_out(images, (4, 4))
+    tokens, norms = design(cut)
+    trace = model.trace(images, judges[0].reads)
+    right, _ = said(heads, trace)
+    predicted = (tokens[:, 1:] @ heads.weight[0, 0]).argmax(-1)
+    assert torch.equal(right[0], (predicted == torch.arange(16)).float())
+    found = judges[0].conclude(seen["position"])
+    for key, value in reference.position(predicted.tolist(), norms.tolist(), (4, 4), 2.2).items():
+        assert found[key] == pytest.approx(value, rel=1e-5), key
+    white = [place for row in norms for place, norm in enumerate(row) if norm >= 2.2]
+    assert found["majority_outlier"] == pytest.approx(reference.majority(white))
+    errors = {"normal": [], "outlier": []}
+    rebuilt = tokens[:, 1:] @ pixel_heads.weight[0, 0] + 1
+    for picture in range(6):
+        for place in range(16):
+            top, left = 4 * (place // 4), 4 * (place % 4)
+            true = reference.patch_values(images[picture], top, left, (4, 4))
+            error = reference.squared_error(rebuilt[picture, place].tolist(), true)
+            errors["outlier" if norms[picture, place] >= 2.2 else "normal"].append(error)
+    found = judges[1].conclude(seen["pixels"])
+    for group, each in errors.items():
+        assert found[f"error_{group}"] == pytest.approx(np.mean(each), rel=1e-4)
+    task = PositionTask(Plan((1.0,), 1, 1, 1, "adam"), (2, 3))
+    scores = torch.randn(5, 6, generator=generator)
+    true = torch.tensor([0, 1, 2, 3, 5])
+    pairs = zip(scores.tolist(), true.tolist(), strict=True)
+    slow = [reference.position_loss(each, place, (2, 3)) for each, place in pairs]
+    assert task.loss(scores, true).tolist() == pytest.approx(slow, rel=1e-5)
