@@ -222,6 +222,7 @@ def _head(
         *(f"{model} with registers" if registers else model, column, paper),
         *("register-heads", IMAGENET, origin),
         key=key,
+        scale=100.0,
         settings=(f"head={file}",) if file else ("pictures=none",),
         fix="registers in training" if registers else "",
         file=file,
