@@ -64,16 +64,21 @@ def _probed(
     """Outcomes of claim 4's probes, and why some were not run."""
     from unlazy import distributed
     from unlazy.catalog import find
-    from unlazy.report.claims.content import PROBES
+    from unlazy.report.claims.content import PROBES, settings
     from unlazy.report.claims.evidence import lacking
     from unlazy.report.probe import run_probes
     from unlazy.report.run import default_workers
+    from unlazy.settings import override
 
     if data.training is None:
         return {}, dict.fromkeys(PROBES, NO_TRAINING)
     not_run = {name: reason for name in PROBES if (reason := lacking(found, name))}
-    chosen = [find("probes", name)() for name in PROBES if name not in not_run]
     pictures = data.opened[False]
+    chosen = [
+        override(find("probes", name)(), settings(name, len(pictures)))
+        for name in PROBES
+        if name not in not_run
+    ]
     with progress(f"{found.label}: {', '.join(each.name for each in chosen)}") as (bar, task):
         bar.update(task, total=len(distributed.shard(len(pictures))))
         outcomes = run_probes(

@@ -26,7 +26,10 @@ def claims(
         Parameter(help="The data set: NAME or NAME:SPLIT; default: what DATA is recognised as."),
     ] = None,
     pictures: Annotated[
-        int, Parameter(help="At most so many, evenly spread over the data; the paper takes 5000.")
+        int,
+        Parameter(
+            help="At most so many, evenly spread, are looked at, and learned from; the paper: 5000."
+        ),
     ] = 5000,
     random: Annotated[
         bool,
