@@ -109,6 +109,7 @@ PAPER_TABLES = {
     "table10": "unlazy.report.tables.ablations:table10",
     "figure2": "unlazy.report.tables.point_in_box:figure2",
     "figure3": "unlazy.report.tables.point_in_box:figure3",
+    **{f"b-table{place}": f"unlazy.report.tables.second:table{place}" for place in range(1, 6)},
 }
 
 TABLES = {

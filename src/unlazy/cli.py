@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from unlazy.cli_bench import bench
+from unlazy.cli_claims import claims
 from unlazy.cli_dynamics import dynamics
 from unlazy.cli_extract import extract
 from unlazy.cli_probe import probe
@@ -45,6 +46,7 @@ app.command(bench)
 app.command(probe)
 app.command(dynamics)
 app.command(extract)
+app.command(claims)
 app.command(reproduce)
 
 Images = Annotated[

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unlazy.bench_inputs import benchmark_data, check_options, folder_of, refuse_others
+from unlazy.bench_inputs import Data, benchmark_data, check_options, folder_of, refuse_others
 from unlazy.cli_bench import KEPT, finish, write_records
 from unlazy.console import progress
 from unlazy.inputs import Mistake, Options, Weights, backbone_of, device_of, fixed_of
@@ -41,8 +42,6 @@ def probe(
     """
     from unlazy import distributed
     from unlazy.catalog import find
-    from unlazy.report.probe import run_probes
-    from unlazy.report.run import default_workers
     from unlazy.report.write import claim
     from unlazy.settings import override
 
@@ -62,20 +61,31 @@ def probe(
             refuse_others(folder, backbone, fix)
         if fix is not None:
             backbone = fixed_of(fix, backbone, evaluated, [data.name], options, progress)
-        with progress(", ".join(names)) as (bar, task):
-            outcomes = run_probes(
-                chosen,
-                backbone,
-                evaluated,
-                data.training,
-                source=data.name,
-                batch_size=options.batch_size,
-                workers=default_workers() if options.workers is None else options.workers,
-                seed=options.seed,
-                progress=lambda done: bar.update(task, advance=done),
-                keep=folder / KEPT / "probes",
-            )
-        if distributed.on_main():
-            for outcome in outcomes:
-                write_records(outcome, folder)
-            finish(outcomes, folder, ["probes"])
+        run_together(chosen, backbone, data, options, folder)
+
+
+def run_together(
+    chosen: Sequence[Any], backbone: Any, data: Data, options: Options, output: Path
+) -> None:
+    """Run probes of one model; write and tell what came of them. On all ranks."""
+    from unlazy import distributed
+    from unlazy.report.probe import run_probes
+    from unlazy.report.run import default_workers
+
+    with progress(", ".join(each.name for each in chosen)) as (bar, task):
+        outcomes = run_probes(
+            chosen,
+            backbone,
+            next(iter(data.opened.values())),
+            data.training,
+            source=data.name,
+            batch_size=options.batch_size,
+            workers=default_workers() if options.workers is None else options.workers,
+            seed=options.seed,
+            progress=lambda done: bar.update(task, advance=done),
+            keep=output / KEPT / "probes",
+        )
+    if distributed.on_main():
+        for outcome in outcomes:
+            write_records(outcome, output)
+        finish(outcomes, output, ["probes"])

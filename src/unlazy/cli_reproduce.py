@@ -11,7 +11,9 @@ from cyclopts import Parameter
 
 from unlazy.bench_inputs import benchmark_data, identity_of, mark_measured, measured_before
 from unlazy.cli_bench import run_all
+from unlazy.cli_probe import run_together
 from unlazy.inputs import Mistake, Options, Weights, backbone_of, device_of
+from unlazy.report.energy import Energy
 
 
 def reproduce(
@@ -33,8 +35,16 @@ def reproduce(
     batch_size: Annotated[int | None, Parameter(help="Images a forward pass.")] = None,
     workers: Annotated[int | None, Parameter(help="Decoding processes.")] = None,
     device: Annotated[str | None, Parameter(help="cpu, cuda, cuda:1, ...")] = None,
+    throughput: Annotated[
+        float | None,
+        Parameter(
+            help="With --dry-run: pictures a second of ViT-B/16 at 224 px, from which hours are"
+            " estimated; default: timed here."
+        ),
+    ] = None,
+    energy: Annotated[Energy, Parameter(name="*")] = Energy(),
 ) -> None:
-    """Run what TABLE of the paper needs, as far as it is here: ours, paper, n and command.
+    """Run what TABLE of a paper needs, as far as it is here: ours, paper, n and command.
 
     See `unlazy list tables`. Nothing is downloaded. A figure on other data or of another model than
     the paper's is marked as a stand-in.
@@ -50,7 +60,10 @@ def reproduce(
     planned = plan(wanted, Choices(data, on, _models(models), output))
     if dry_run:
         _tell_plan(wanted, planned)
+        _tell_costs(planned, throughput, device, energy)
         return
+    if throughput is not None or energy != Energy():
+        raise Mistake("--throughput and energy are of the plan: add --dry-run")
     if data is None and on is None:
         raise Mistake(f"{table} needs --data FOLDER, or --dry-run")
     claim(output)
@@ -78,7 +91,9 @@ def _run(planned: Any, options: Options) -> None:
     from unlazy.report.write import claim
     from unlazy.settings import override
 
-    chosen = override(find("benchmarks", planned.row.benchmark)(), planned.row.settings)
+    is_probe = planned.kind == "probe"
+    table = "probes" if is_probe else "benchmarks"
+    chosen = override(find(table, planned.row.benchmark)(), planned.row.settings)
     data = benchmark_data([chosen], planned.data, options.data)
     with distributed.started():
         claim(planned.folder)
@@ -88,7 +103,8 @@ def _run(planned: Any, options: Options) -> None:
             print(f"measured before: {planned.record}")
             return
         planned.record.unlink(missing_ok=True)  # of other weights or data
-        run_all([chosen], backbone, data, options, planned.folder)
+        run = run_together if is_probe else run_all
+        run([chosen], backbone, data, options, planned.folder)
         if known:
             mark_measured(planned.record, known)
 
@@ -113,7 +129,9 @@ def _tell_plan(wanted: Any, planned: Sequence[Any]) -> None:
     print(wanted.title)
     for place, each in enumerate(planned, start=1):
         row = each.row
-        paper = "no figure" if row.paper is None else f"{row.paper:.1f}"
+        paper = (
+            "no figure" if row.paper is None else f"{row.paper:.{1 if row.scale is None else 2}f}"
+        )
         state = "stand-in" if each.stand_ins else "ready"
         if each.missing:
             state = f"missing {' '.join(letters[what] for what in each.missing)}"
@@ -130,6 +148,29 @@ def _tell_plan(wanted: Any, planned: Sequence[Any]) -> None:
     _tell_notes(wanted, footnotes(wanted))
     ready = sum(not each.missing for each in planned)
     print(f"\n{ready} of {len(planned)} figures can be measured here")
+
+
+def _tell_costs(
+    planned: Sequence[Any], throughput: float | None, device: str | None, energy: Energy
+) -> None:
+    """An estimate of each run, where its row says what passes through the model."""
+    if throughput is not None and not throughput > 0:
+        raise Mistake(f"--throughput is {throughput}; it must be above 0")
+    if not any(each.row.pictures for each in planned):
+        return
+    from unlazy.report.cost import costs, measured_throughput
+
+    chosen = device_of(device)
+    source = "as given" if throughput else f"timed on this machine's {chosen}"
+    rate = throughput or measured_throughput(chosen)
+    print(f"\nEstimates, from {rate:.3g} pictures a second of ViT-B/16 at 224 px ({source}),")
+    print("forward passes alone, in float32, other models by their operations:")
+    found = costs(planned, rate)
+    for each, cost in found:
+        print(f"- {each.row.model}, {each.row.benchmark}: {cost.said(energy)}")
+    print(f"all of them: {energy.said(sum(cost.hours for _, cost in found))}")
+    if energy.power is None:
+        print("energy takes --power KW; nothing is assumed")
 
 
 def _letter(place: int) -> str:

@@ -141,6 +141,24 @@ def overlap(first: Bool[Tensor, "B N"], second: Bool[Tensor, "B N"]) -> Float[Te
     return both / either.clamp(min=1)
 
 
+def chance_overlap(patches: int, chosen: int) -> float:
+    """Expected intersection over union of two random selections of ``chosen`` of ``patches``.
+
+    >>> chance_overlap(4, 1), chance_overlap(2, 2)
+    (0.25, 1.0)
+
+    Raises:
+        ValueError: more are chosen than there are, or none.
+    """
+    from scipy.stats import hypergeom
+
+    if not 1 <= chosen <= patches:
+        raise ValueError(f"{chosen} of {patches} patches cannot be chosen; use 1 to {patches}")
+    both = np.arange(chosen + 1)
+    weight = hypergeom(patches, chosen, chosen).pmf(both)
+    return float((weight * both / (2 * chosen - both)).sum())
+
+
 def spearman(first: Float[Tensor, "B N"], second: Float[Tensor, "B N"]) -> Float[Tensor, "B"]:
     """Rank correlation within each row, in [-1, 1]; 0 where a row is constant.
 

@@ -21,8 +21,9 @@ LAYERS = [
     {"training", "report"},
     {"explorer", "inputs", "console"},
     {"pages", "bench_inputs"},
-    {"cli_train", "cli_bench", "cli_dynamics", "cli_extract"},
-    {"cli_reproduce", "cli_probe"},
+    {"cli_train", "cli_bench", "cli_dynamics", "cli_extract", "claim_inputs"},
+    {"cli_probe", "cli_claims"},
+    {"cli_reproduce"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -20,6 +20,7 @@ TITLES = {
     "blocks": "Norms block by block",
     "votes": "LazyStrike votes",
     "pca": "Principal components",
+    "labels": "Labels of the pictures",
     **BENCHMARK_TITLES,
 }
 
@@ -124,6 +125,7 @@ _PCA = {
 _MEANINGS = {
     **BENCHMARKS,
     "small_boxes": small_boxes(_SCORE),
+    "labels": {"pictures": "pictures with a label", "classes": "how many classes these are of"},
     "norms": _NORMS,
     "norm_shape": _SHAPE,
     "attention": _ATTENTION,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from unlazy.benchmarks.sheet import Curve
+from unlazy.ledger import Estimate
 
 SIZE = (4.3, 2.75)  # inches; small, so that text stays readable where the page is narrow
 VARIABLES = {
@@ -127,6 +129,66 @@ def lines(curve: Curve, *, name: str) -> str:
     axes.set_xlabel(curve.across)
     axes.set_ylabel(curve.up)
     _legend(axes)
+    return _svg(figure, name)
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A model: where it stands, its value, and whether it is marked by a star."""
+
+    across: float
+    found: Estimate
+    star: bool
+
+
+def dots(
+    groups: Mapping[str, Sequence[Dot]],
+    *,
+    name: str,
+    up: str,
+    across: str,
+    line: float | None = None,
+) -> str:
+    """Values with their intervals, a line through each group; the letter of a group at its end.
+
+    With ``line``, over size on a logarithmic axis, on which ``line`` is marked; without, a column
+    a group.
+    """
+    figure, axes = _canvas()
+    for place, (letter, found) in enumerate(groups.items()):
+        spread = np.linspace(-0.2, 0.2, len(found)) if len(found) > 1 else np.zeros(1)
+        at = [
+            each.across if line else place + shift
+            for each, shift in zip(found, spread, strict=True)
+        ]
+        values = [each.found.value for each in found]
+        axes.plot(at, values, color=MUTED, linewidth=1)
+        for where, each in zip(at, found, strict=True):
+            low, high = each.found.low, each.found.high
+            if low is not None and high is not None:
+                axes.vlines(where, low, high, color=MUTED, linewidth=1)
+            style, colour = ("*", ALARM) if each.star else ("o", ACCENT)
+            axes.plot(
+                where, each.found.value, style, color=colour, markersize=9 if each.star else 5
+            )
+        if line:
+            axes.annotate(
+                letter,
+                (at[-1], values[-1]),
+                xytext=(6, 3),
+                textcoords="offset points",
+                color=INK,
+                fontsize=9,
+            )
+    if line:
+        axes.set_xscale("log")
+        axes.axvline(line, color=LINE, linewidth=1, linestyle="--")
+    else:
+        axes.set_xticks(range(len(groups)), list(groups))
+        axes.set_xlim(-0.6, len(groups) - 0.4)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
     return _svg(figure, name)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from unlazy.backbones.cached import is_cached
 from unlazy.catalog import UnknownName, find, suggest, table
@@ -64,11 +65,16 @@ class Planned:
         return self.folder / f"{self.row.benchmark}.json"
 
     @property
+    def kind(self) -> Literal["bench", "probe"]:
+        """The command that runs it."""
+        return "probe" if self.row.benchmark in table("probes") else "bench"
+
+    @property
     def command(self) -> str:
         """Line for a shell; "" where there is no model."""
         if not self.model:
             return ""
-        words = ["unlazy", "bench", self.model, self.row.benchmark]
+        words = ["unlazy", self.kind, self.model, self.row.benchmark]
         if self.root is not None or _parts(self.data):
             words += ["--data", "ROOT" if self.root is None else str(self.root)]
         words += ["--on", self.data]
@@ -99,13 +105,17 @@ def plan(wanted: Table, choices: Choices) -> list[Planned]:
         if not model:
             found.append(Planned(row, "", data, choices.root, folder, (lacking,)))
             continue
-        masks, unbuilt = _benchmark(row)
-        absent, partial = state(data, choices.root, masks=masks)
+        needs, unbuilt = _needs(row)
+        absent, partial = state(data, choices.root, masks="masks" in needs)
+        learned = _training(data, needs)
+        unlearned = state(learned, choices.root, masks=False)[0] if learned else ""
         instead = f"{data} instead of {row.data}" if data != row.data else ""
         found.append(
             Planned(
                 *(row, model, data, choices.root, folder),
-                missing=tuple(each for each in (unbuilt, lacking, absent) if each),
+                missing=tuple(
+                    each for each in (unbuilt, lacking, _file(row), absent, unlearned) if each
+                ),
                 stand_ins=tuple(each for each in (other_model, instead, partial) if each),
             )
         )
@@ -124,11 +134,23 @@ def _data(wanted: str, on: str | None) -> str:
     return wanted if on in (None, wanted.partition(":")[0]) else str(on)
 
 
-def _benchmark(row: Row) -> tuple[bool, str]:
-    """Whether its benchmark needs masks, and why it cannot be run, if so."""
-    if row.benchmark not in table("benchmarks"):
-        return False, f"benchmark {row.benchmark}: not built"
-    return "masks" in override(find("benchmarks", row.benchmark)(), row.settings).needs, ""
+def _needs(row: Row) -> tuple[frozenset[str], str]:
+    """What its benchmark or probe needs, and why it cannot be run, if so."""
+    kind = next((each for each in ("benchmarks", "probes") if row.benchmark in table(each)), "")
+    if not kind:
+        return frozenset(), f"benchmark {row.benchmark}: not built"
+    return override(find(kind, row.benchmark)(), row.settings).needs, ""
+
+
+def _training(data: str, needs: frozenset[str]) -> str:
+    """The split to learn from; "" where nothing learns, or the data have no known one."""
+    split = f"{data.partition(':')[0]}:train"
+    return split if "training" in needs and _parts(split) else ""
+
+
+def _file(row: Row) -> str:
+    """What is missing of a file that a setting names; it is looked for in the current folder."""
+    return f"{row.file}, from {row.where}" if row.file and not Path(row.file).is_file() else ""
 
 
 def _model(row: Row, given: str | None) -> tuple[str, str, str]:

@@ -60,9 +60,9 @@ def result(planned: Planned, failed: Mapping[Path, str]) -> Result:
     found = values.get(planned.row.key or head["key"])
     if found is None or found["value"] is None:
         return Result(planned, reason="no picture allowed it")
+    scale = head["scale"] if planned.row.scale is None else planned.row.scale
     low, value, high = (
-        None if found[key] is None else found[key] * head["scale"]
-        for key in ("low", "value", "high")
+        None if found[key] is None else found[key] * scale for key in ("low", "value", "high")
     )
     counted = values.get(head["count"])
     n = record["data"]["n"] if counted is None else round(counted["value"])
@@ -80,9 +80,10 @@ def cells(results: Sequence[Result], notes: Sequence[str]) -> list[tuple[str, ..
     lines = []
     for place, each in enumerate(results, start=1):
         row = each.planned.row
-        ours = "–" if each.ours is None else f"{each.ours:.1f}"
-        interval = "" if each.low is None else f"{each.low:.1f} to {each.high:.1f}"
-        paper = "–" if row.paper is None else f"{row.paper:.1f}"
+        digits = 1 if row.scale is None else 2
+        ours = "–" if each.ours is None else f"{each.ours:.{digits}f}"
+        interval = "" if each.low is None else f"{each.low:.{digits}f} to {each.high:.{digits}f}"
+        paper = "–" if row.paper is None else f"{row.paper:.{digits}f}"
         if each.ours is not None and not each.comparable:
             paper = f"({paper})"
         marks = "".join(f"[{notes.index(note) + 1}]" for note in row.notes)

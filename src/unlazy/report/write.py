@@ -53,9 +53,9 @@ def write_report(findings: Sequence[Findings], out: Path) -> Path:
         tempfile.TemporaryDirectory(dir=out, prefix=PART) as name,
         _held(name),
     ):
-        part = Path(name)
+        part, labels = Path(name), [each.label for each in findings]
         write_page(findings, part)
-        for found, suffix in zip(findings, _suffixes(findings), strict=True):
+        for found, suffix in zip(findings, suffixes(labels), strict=True):
             found.record.write(part / f"record{suffix}.json")
             write_maps(found, part / f"maps{suffix}")
         written = {path.relative_to(part) for path in part.rglob("*") if path.is_file()}
@@ -69,14 +69,18 @@ def write_report(findings: Sequence[Findings], out: Path) -> Path:
     return out / "index.html"
 
 
-def _suffixes(findings: Sequence[Findings]) -> list[str]:
-    """What tells the files of several models apart; a number where two names look alike."""
-    if len(findings) == 1:
+def suffixes(labels: Sequence[str]) -> list[str]:
+    """What tells the files of several models apart; a number where two names look alike.
+
+    >>> suffixes(["timm:a"]), suffixes(["timm:a", "timm/a"])
+    ([''], ['-timm-a', '-timm-a-2'])
+    """
+    if len(labels) == 1:
         return [""]
     found: list[str] = []
-    for each in findings:
-        plain = f"-{slug(each.label)}"
-        tries = (plain, *(f"{plain}-{number}" for number in range(2, len(findings) + 1)))
+    for label in labels:
+        plain = f"-{slug(label)}"
+        tries = (plain, *(f"{plain}-{number}" for number in range(2, len(labels) + 1)))
         found.append(next(suffix for suffix in tries if suffix not in found))
     return found
 

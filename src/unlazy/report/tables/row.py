@@ -75,6 +75,23 @@ Origin = Pretrained | Local | Trained | NotHad
 
 
 @dataclass(frozen=True)
+class Size:
+    """What a forward pass of a model takes, at the resolution of its row.
+
+    Attributes:
+        operations: billions of multiplications and additions, counted apart, for one picture.
+        parameters: millions.
+        tokens: of the last grid.
+        dim: width of the last tokens.
+    """
+
+    operations: float
+    parameters: float
+    tokens: int
+    dim: int
+
+
+@dataclass(frozen=True)
 class Row:
     """One figure of a paper.
 
@@ -89,6 +106,11 @@ class Row:
         settings: KEY=VALUE of the benchmark.
         fix: what was done to the model in training, in words.
         notes: what to know before comparing.
+        scale: factor from our number to the paper's unit; None: the headline's.
+        file: that a setting names and that is fetched by hand; "" for none.
+        where: it is had.
+        pictures: that pass through the model, at most, for the estimate of hours; 0: none is given.
+        size: of the model, for that estimate.
     """
 
     model: str
@@ -101,6 +123,11 @@ class Row:
     settings: tuple[str, ...] = ()
     fix: str = ""
     notes: tuple[str, ...] = ()
+    scale: float | None = None
+    file: str = ""
+    where: str = ""
+    pictures: int = 0
+    size: Size | None = None
 
 
 @dataclass(frozen=True)

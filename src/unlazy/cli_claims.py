@@ -1,0 +1,130 @@
+"""The ``claims`` command."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from unlazy.bench_inputs import Data, check_options, recognised, training_split
+from unlazy.claim_inputs import gather
+from unlazy.cli_bench import KEPT
+from unlazy.inputs import Mistake, Options, Weights, backbone_of, labels_of, named_data
+from unlazy.report.energy import Energy
+
+
+def claims(
+    *models: Annotated[str, Parameter(help="MODEL, or MODEL=FILE with local weights.")],
+    output: Annotated[Path, Parameter(name=["-o", "--output"])] = Path("runs/claims"),
+    on: Annotated[
+        str | None,
+        Parameter(help="The data set: NAME or NAME:SPLIT; default: what DATA is recognised as."),
+    ] = None,
+    pictures: Annotated[
+        int,
+        Parameter(
+            help="At most so many, evenly spread, are looked at, and learned from; the paper: 5000."
+        ),
+    ] = 5000,
+    random: Annotated[
+        bool,
+        Parameter(negative="", help="Also test each MODEL with random weights, as a control."),
+    ] = False,
+    energy: Annotated[Energy, Parameter(name="*")] = Energy(),
+    options: Options = Options(),
+) -> None:
+    """Test the five claims of *Do All Vision Transformers Need Registers?* on each MODEL.
+
+    A page with verdicts (holds, does not hold, cannot tell) and a Record of each model. Claim 2
+    takes several sizes of a family, claim 5 the same model with and without registers.
+    """
+    from unlazy import distributed
+    from unlazy.data.spread import Spread
+    from unlazy.report.claims.judge import judge, write_records
+    from unlazy.report.claims.page import write_claims
+    from unlazy.report.write import claim, naming, suffixes
+
+    if not models:
+        raise Mistake("name a MODEL or more; `unlazy list models` has them")
+    if pictures < 1:
+        raise Mistake("--pictures must be at least 1")
+    data = _data(on, options.data)
+    few = Spread(data.opened[False], pictures)
+    data = dataclasses.replace(data, opened={False: few})
+    with distributed.started():
+        if distributed.on_main():
+            claim(output)
+        made = _loaded(models, random, options)
+        evidence = gather(made, data, options, keep=output / KEPT / "claims")
+        judged = judge(evidence)
+        if not distributed.on_main():
+            return
+        with naming(output):
+            names = suffixes([each.evidence.label for each in judged])
+            write_records(judged, output, names, energy)
+            page = write_claims(judged, output, energy)
+        shutil.rmtree(output / KEPT / "claims", ignore_errors=True)
+        with suppress(OSError):  # it holds what a run of other commands observed
+            (output / KEPT).rmdir()
+        _tell(judged, energy)
+        print(f"\nRecords: {output}\npage: {page}")
+
+
+def _data(on: str | None, root: Path | None) -> Data:
+    """The pictures, and a training split where there is one."""
+    if root is None and on is None:
+        raise Mistake("claims needs --data FOLDER; `unlazy list data` names what it knows")
+    name = on or recognised(root) if root is not None else str(on)
+    training = None if name.endswith(":train") else training_split(name, root)
+    return Data(name, {False: named_data(name, root)}, training)
+
+
+def _loaded(models: Sequence[str], random: bool, options: Options) -> list[tuple[str, Any]]:
+    """(label, Backbone) of each model, then those of the controls."""
+    kinds = [Weights(), Weights(random=True)] if random else [Weights()]
+    backbones, words = [], []
+    for weights in kinds:
+        for model in models:
+            name = model if not weights.random else _without_file(model)
+            backbones.append(backbone_of(name, weights, options.size))
+            check_options(options, backbones[-1])
+            words.append(name)
+    labels = labels_of(words[: len(models)], backbones[: len(models)])
+    labels += [f"{label}, random weights" for label in labels[: len(backbones) - len(models)]]
+    return list(zip(labels, backbones, strict=True))
+
+
+def _without_file(model: str) -> str:
+    from unlazy.inputs import own_weights
+
+    return own_weights(model)[0]
+
+
+def _tell(judged: Sequence[Any], energy: Energy) -> None:
+    """Verdicts as a table, reasons below."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from unlazy.report.claims.answer import CLAIMS
+
+    console = Console(highlight=False, emoji=False, markup=False, soft_wrap=True)
+    for claim in CLAIMS:
+        console.print(f"{claim.number}. {claim.title}")
+    table = Table()
+    table.add_column("model", overflow="fold")
+    for claim in CLAIMS:
+        table.add_column(f"claim {claim.number}")
+    for each in judged:
+        table.add_row(each.evidence.label, *(answer.verdict for answer in each.answers))
+    console.print(table)
+    for each in judged:
+        console.print(f"\n{each.evidence.label}")
+        for sentence in each.record(energy).verdict:
+            console.print(f"- {sentence}")
+    hours = sum(each.hours() for each in judged)
+    console.print(f"\n{energy.said(hours)}")

@@ -1,0 +1,135 @@
+"""The page of verdicts: claims by models, then each claim with what its verdicts rest on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unlazy.report import figures, numbers
+from unlazy.report.claims.across import millions
+from unlazy.report.claims.answer import CLAIMS, Answer, Statistic, Thresholds, Verdict
+from unlazy.report.claims.judge import Judged
+from unlazy.report.claims.sizes import sizes
+from unlazy.report.energy import Energy
+from unlazy.report.meanings import interval, readable
+from unlazy.report.page import fill
+from unlazy.report.record import write_whole
+
+SIGNS: dict[Verdict, tuple[str, str]] = {
+    "holds": ("✓", "holds"),
+    "does not hold": ("✗", "fails"),
+    "cannot tell": ("?", "open"),
+}
+"""Sign and class of a verdict's badge; the words stand beside it."""
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A verdict as it is shown: never by its colour alone."""
+
+    word: str
+    sign: str
+    tone: str
+    flagged: bool
+
+
+def write_claims(judged: Sequence[Judged], out: Path, energy: Energy) -> Path:
+    """Write ``index.html`` into the folder ``out``; returns its path.
+
+    Raises:
+        OSError: the folder cannot be written; a page that was there stays.
+    """
+    path = out / "index.html"
+    write_whole(path, render(judged, energy).encode())
+    return path
+
+
+def render(judged: Sequence[Judged], energy: Energy) -> str:
+    """The page as text."""
+    first = judged[0].evidence
+    trained = [each for each in judged if not each.evidence.control]
+    count = f"{len(trained)} model{'s' if len(trained) != 1 else ''}"
+    return fill(
+        "claims.html.j2",
+        {
+            "kind": "claims",
+            "first": "verdicts",
+            "title": f"Five claims about high-norm patches, {count}",
+            "source": str(first.findings.record.data["source"]),
+            "pictures": sorted({each.evidence.pictures for each in judged}),
+            "spent": energy.said(sum(each.hours() for each in judged)),
+            "energy_stated": energy.power is not None,
+            "models": [_model(each) for each in judged],
+            "claims": [_claim(place, judged) for place in range(len(CLAIMS))],
+            "thresholds": [
+                (name.replace("_", " "), readable(value), meaning, source)
+                for name, value, meaning, source in Thresholds().stated()
+            ],
+        },
+    )
+
+
+def badge(answer: Answer) -> Badge:
+    """The badge of a verdict."""
+    sign, tone = SIGNS[answer.verdict]
+    return Badge(answer.verdict, sign, tone, bool(answer.flag))
+
+
+def _model(one: Judged) -> dict[str, Any]:
+    """What a column of the summary is, and its circumstances."""
+    evidence, record = one.evidence, one.record()
+    plain = json.loads(record.to_json())
+    parts = ("model", "data", "parameters", "timing", "environment")
+    return {
+        "label": evidence.label,
+        "control": evidence.control,
+        "parameters": millions(evidence.parameters),
+        "registers": evidence.facts.num_registers,
+        "badges": [badge(each) for each in one.answers],
+        "skipped": record.skipped,
+        "tables": numbers.tables([evidence.findings]),
+        "sections": [(part, numbers.flattened(plain[part])) for part in parts],
+    }
+
+
+def _claim(place: int, judged: Sequence[Judged]) -> dict[str, Any]:
+    """One section: the claim, its test, every model's answer, plots."""
+    claim = CLAIMS[place]
+    return {
+        "number": claim.number,
+        "title": claim.title,
+        "test": claim.test,
+        "answers": [_answer(turn, each, each.answers[place]) for turn, each in enumerate(judged)],
+        "sizes": sizes([each.evidence for each in judged], Thresholds()) if place == 1 else None,
+    }
+
+
+def _answer(turn: int, one: Judged, answer: Answer) -> dict[str, Any]:
+    """One model's answer to one claim."""
+    findings = one.evidence.findings
+    plot = {
+        1: lambda: figures.histogram(findings, name=f"norms{turn}"),
+        3: lambda: figures.neighbour_plot(findings, name=f"neighbours{turn}"),
+    }.get(answer.claim, str)()
+    titles = {1: "Norms of all patches", 3: "Likeness to neighbours"}
+    return {
+        "label": one.evidence.label,
+        "control": one.evidence.control,
+        "badge": badge(answer),
+        "reason": answer.reason,
+        "flag": answer.flag,
+        "notes": answer.notes,
+        "by_label": answer.by_label if answer.by_label != answer.verdict else None,
+        "rows": [_row(each) for each in answer.statistics],
+        "published": answer.published,
+        "plot": plot,
+        "plot_title": titles.get(answer.claim, ""),
+    }
+
+
+def _row(one: Statistic) -> tuple[str, str, str, str]:
+    none = "" if one.no_effect is None else readable(one.no_effect)
+    return one.label, readable(one.found.value), interval(one.found), none

@@ -1,0 +1,233 @@
+"""Verdicts on the five claims: from real passes of tiny models, and at the lines between them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import timm
+
+from unit.claim_evidence import like, observed, told
+from unlazy.ledger import Estimate
+from unlazy.report.bench import Outcome
+from unlazy.report.claims.across import growth, registers
+from unlazy.report.claims.answer import Thresholds
+from unlazy.report.claims.content import content
+from unlazy.report.claims.evidence import difference
+from unlazy.report.claims.families import bare, family
+from unlazy.report.claims.judge import ALSO, ALSO_BY_LABEL, judge
+from unlazy.report.claims.published import MODELS, figures, paper_name
+from unlazy.report.claims.single import artifacts, presence, redundancy
+from unlazy.scores import chance_overlap
+
+LINES = Thresholds()
+SURE, UNSURE = Estimate(0.8, 0.7, 0.9), Estimate(0.4, 0.2, 0.6)
+
+
+def test_planted_outliers_are_a_group_and_random_weights_have_none():
+    assert presence(observed(high=True).values, LINES) == "group"
+    assert presence(observed(high=False).values, LINES) == "none"
+
+
+def test_without_high_norms_no_claim_about_them_is_decided():
+    one = observed(high=False)
+    for answer in (artifacts(one, LINES), redundancy(one, LINES), content(one, LINES)):
+        assert answer.verdict == "cannot tell"
+        assert answer.reason
+    assert redundancy(one, LINES).by_label is not None  # what the 98th percentile would say
+
+
+def test_few_pictures_decide_nothing():
+    few = observed(high=True, count=12)
+    assert redundancy(few, LINES).verdict == "cannot tell"
+    assert "12 pictures" in redundancy(few, LINES).reason
+    assert "12 pictures" in artifacts(few, LINES).reason
+
+
+@pytest.mark.parametrize(
+    ("overlap", "verdict"),
+    [
+        (SURE, "holds"),
+        (UNSURE, "cannot tell"),
+        (Estimate(0.2, 0.15, 0.25), "does not hold"),
+        (Estimate(0.8), "cannot tell"),
+    ],
+)
+def test_claim_1_takes_an_overlap_whose_interval_is_clear_of_the_line(overlap, verdict):
+    one = told(observed(high=True), "attention", iou_with_norm=overlap)
+    assert artifacts(one, LINES).verdict == verdict
+
+
+def test_claim_1_fails_where_attention_peaks_without_high_norms():
+    """As the paper has it of DINOv2-L: these are high-attention patches, not high-norm ones."""
+    numbers = {"top_mass": SURE, "iou_with_norm": Estimate(0.05, 0.0, 0.1)}
+    found = artifacts(told(observed(high=False), "attention", **numbers), LINES)
+    assert found.verdict == "does not hold"
+    assert "not high-norm" in found.reason
+
+
+@pytest.mark.parametrize(("patches", "chosen"), [(64, 1), (50, 3), (16, 16)])
+def test_chance_overlap_is_that_of_random_draws(patches, chosen):
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(4000):
+        first, second = (set(rng.permutation(patches)[:chosen].tolist()) for _ in range(2))
+        found.append(len(first & second) / len(first | second))
+    assert chance_overlap(patches, chosen) == pytest.approx(np.mean(found), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("gap", "verdict"),
+    [
+        (Estimate(0.2, 0.1, 0.3), "holds"),
+        (Estimate(-0.2, -0.3, -0.1), "does not hold"),
+        (Estimate(0.1, -0.1, 0.3), "cannot tell"),
+    ],
+)
+def test_claim_3_takes_an_interval_without_zero(gap, verdict):
+    one = told(observed(high=True), "neighbours", difference=gap)
+    assert redundancy(one, LINES).verdict == verdict
+
+
+def test_claim_2_takes_sizes_on_both_sides_of_300_million():
+    none, high = observed(high=False), observed(high=True)
+    small = like(none, name="timm:vit_small_patch14_dinov2", parameters=22_000_000)
+    base = like(none, name="timm:vit_base_patch14_dinov2", parameters=86_000_000)
+    large = like(high, name="timm:vit_large_patch14_dinov2", parameters=304_000_000)
+    other = like(high, name="timm:deit3_huge_patch14_224.fb_in1k", parameters=632_000_000)
+    alone = growth(small, [small, other], LINES)
+    assert (alone.verdict, "one size only" in alone.reason) == ("cannot tell", True)
+    below = growth(small, [small, base], LINES)
+    assert (below.verdict, "none has more than 300 M" in below.reason) == ("cannot tell", True)
+    for one in (small, base, large):
+        assert growth(one, [large, base, small, other], LINES).verdict == "holds"
+    clean = like(none, name=large.facts.name, parameters=large.parameters)
+    assert growth(small, [small, clean], LINES).verdict == "does not hold"
+    both = like(high, name=small.facts.name, parameters=small.parameters)
+    answer = growth(both, [both, large], LINES)
+    assert answer.verdict == "cannot tell"  # no rise
+    assert "size alone does not decide" in answer.reason
+    control = like(high, name=large.facts.name, parameters=large.parameters, random=True)
+    assert "one size only" in growth(small, [small, control], LINES).reason
+
+
+def outcome(one, name, **numbers):
+    """A probe's outcome with these numbers, under this evidence."""
+    record = dataclasses.replace(one.findings.record, values={name: numbers})
+    found = Outcome(None, record, one.findings.measured, None)
+    return dataclasses.replace(one, outcomes={**one.outcomes, name: found})
+
+
+LESS = {"top1_outlier_minus_normal": Estimate(-0.3, -0.4, -0.2)}
+MORE = {"top1_outlier_minus_normal": Estimate(0.6, 0.5, 0.7)}
+ERROR = {
+    "error_outlier_minus_normal": Estimate(600.0, 500.0, 700.0),
+    "r2_outlier": Estimate(0.2),
+    "r2_normal": Estimate(0.7),
+}
+GAIN = {"outlier_minus_normal": Estimate(0.2, 0.1, 0.3)}
+
+
+def probed(*, entropy=0.9, place=LESS, error=ERROR, gain=GAIN, high=True):
+    one = outcome(observed(high=high), "position", entropy_outlier=Estimate(entropy), **place)
+    return outcome(outcome(one, "pixels", **error), "token-class", **gain)
+
+
+def test_claim_4_takes_less_local_and_more_global():
+    assert content(probed(), LINES).verdict == "holds"
+    worse = {"outlier_minus_normal": Estimate(-0.2, -0.3, -0.1)}
+    assert content(probed(gain=worse), LINES).verdict == "does not hold"
+    unsure = {"outlier_minus_normal": Estimate(0.1, -0.1, 0.3)}
+    assert content(probed(gain=unsure), LINES).verdict == "cannot tell"
+    better = {
+        "error_outlier_minus_normal": Estimate(-600.0, -700.0, -500.0),
+        "r2_outlier": Estimate(0.8),
+        "r2_normal": Estimate(0.7),
+    }
+    assert content(probed(error=better), LINES).verdict == "cannot tell"  # one less, one more
+    assert content(probed(place=MORE, error=better), LINES).verdict == "does not hold"
+    assert content(probed(high=False), LINES).verdict == "cannot tell"
+    assert content(probed(high=False), LINES).by_label == "holds"
+
+
+def test_claim_4_ignores_positions_that_can_be_guessed():
+    """As of PVT: outliers at one place have a top-1 of 100 %, which says nothing."""
+    fixed = content(probed(entropy=0.0, place=MORE), LINES)
+    assert fixed.verdict == "holds"  # by pixels and class alone
+    assert "can be guessed" in fixed.reason
+    assert content(probed(place=MORE), LINES).verdict == "cannot tell"  # says more, pixels less
+
+
+def test_claim_4_ignores_errors_that_only_come_from_richer_pixels():
+    richer = {**ERROR, "r2_outlier": Estimate(0.9)}
+    found = content(probed(entropy=0.0, error=richer), LINES)
+    assert found.verdict == "cannot tell"
+
+
+def test_claim_5_takes_a_pair():
+    bad = like(observed(high=True), name="file:net")
+    good = like(observed(high=False, registers=2), name="file:net-registers")
+    still = like(observed(high=True, registers=2), name="file:net-registers")
+    assert "no pair" in registers(bad, [bad], LINES).reason
+    clean = like(observed(high=False), name="file:net")
+    assert "nothing to remove" in registers(clean, [clean, good], LINES).reason
+    gone = registers(bad, [bad, good], LINES)
+    assert gone.verdict == "cannot tell"
+    assert "high norms are gone, but accuracy was not compared" in gone.reason
+    assert registers(bad, [bad, still], LINES).verdict != "holds"
+    norms = gone.statistics[0].found
+    assert norms.high < 0
+
+
+def test_a_difference_is_paired():
+    """Two rows that vary together differ for sure, though their own intervals overlap."""
+    rng = np.random.default_rng(0)
+    first = dict(enumerate(rng.normal(0, 10, 50)))
+    second = {index: value + 0.1 for index, value in first.items()}
+    found = difference(first, second)
+    assert found.high < 0
+    assert found.value == pytest.approx(-0.1)
+    assert difference({0: 1.0}, {1: 1.0}) is None
+
+
+def test_what_holds_for_random_weights_too_is_flagged():
+    shared = told(observed(high=True), "neighbours", difference=Estimate(0.2, 0.1, 0.3))
+    trained, control = like(shared, name="file:a"), like(shared, name="file:a", random=True)
+    first, second = judge([trained, control])
+    assert first.answers[2].verdict == "holds"
+    assert first.answers[2].flag == ALSO
+    assert second.answers[2].flag == ""
+    label = told(observed(high=False), "neighbours", difference=Estimate(0.2, 0.1, 0.3))
+    first, _ = judge([like(label, name="file:a"), like(label, name="file:a", random=True)])
+    assert first.answers[2].verdict == "cannot tell"
+    assert first.answers[2].flag == ALSO_BY_LABEL
+
+
+def test_the_paper_is_cited_for_its_own_trained_models_only():
+    assert any("45.48" in each.value for each in figures("timm:vit_giant_patch14_dinov2", 4))
+    assert figures("bundled:tiny-label", 4) == ()
+    named = like(observed(high=True), name="timm:vit_small_patch14_dinov2", random=True)
+    assert redundancy(named, LINES).published == ()
+
+
+@pytest.mark.parametrize("who", [who for who, _ in MODELS])
+def test_every_model_of_the_paper_is_in_timm_and_has_a_figure(who):
+    known = [name for name in timm.list_pretrained() if paper_name(f"timm:{name}") == who]
+    assert known
+    found = [each for claim in range(1, 6) for each in figures(f"timm:{known[0]}", claim)]
+    assert {each.label for each in found} == {who}
+
+
+def test_families_and_pairs_of_published_names():
+    names = timm.list_pretrained("*dinov2*")
+    assert {family(f"timm:{name}") for name in names if "reg4" not in name} == {
+        "timm:vit-dinov2-lvd142m"
+    }
+    with_registers = [name for name in names if "reg4" in name]
+    assert len(with_registers) == 4
+    for name in with_registers:
+        twin = f"timm:{name.replace('_reg4', '')}"
+        assert bare(f"timm:{name}") == bare(twin)
+        assert family(f"timm:{name}") != family(twin)
+    assert family("timm:deit3_small_patch16_224.fb_in1k") != family(
+        "timm:deit3_small_patch16_224.fb_in22k_ft_in1k"
+    )

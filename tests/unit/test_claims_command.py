@@ -1,0 +1,161 @@
+"""`unlazy claims`: verdicts, Records and page of models that a user gives."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from planted import plant
+from unit.claim_evidence import CONFIG
+from unlazy.backbones.trained import TrainedViT
+from unlazy.backbones.vit import ViT
+from unlazy.cli import main
+
+TRAINING, PICTURES = 30, 40
+
+
+def draw(path, label, seed):
+    """A smooth picture, dark or bright by its class."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 128, (8, 8, 3)) + 120 * label
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(coarse.astype(np.uint8)).resize((64, 64), Image.Resampling.BICUBIC).save(path)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Tiny ImageNet's layout with two classes."""
+    root = tmp_path_factory.mktemp("data")
+    wnids = ("n01", "n02")
+    (root / "wnids.txt").write_text("\n".join(wnids))
+    (root / "words.txt").write_text("n01\tdark\nn02\tbright\n")
+    for label, wnid in enumerate(wnids):
+        names = [f"{wnid}_{number}.JPEG" for number in range(TRAINING // 2)]
+        for number, name in enumerate(names):
+            draw(root / "train" / wnid / "images" / name, label, 100 * label + number)
+        lines = "".join(f"{name}\t0\t0\t63\t63\n" for name in names)
+        (root / "train" / wnid / f"{wnid}_boxes.txt").write_text(lines)
+    rows = []
+    for number in range(PICTURES):
+        draw(root / "val" / "images" / f"{number}.JPEG", number % 2, 1000 + number)
+        rows.append(f"{number}.JPEG\t{wnids[number % 2]}\t0\t0\t63\t63\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(rows))
+    return root
+
+
+def pictures(root):
+    files = [root / "val" / "images" / f"{number}.JPEG" for number in range(PICTURES)]
+    stacked = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
+
+
+@pytest.fixture(scope="module")
+def pair(root, tmp_path_factory):
+    """Two runs: one with planted high norms, one with registers and none."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, registers in (("net", 0), ("net-registers", 2)):
+        torch.manual_seed(0)
+        config = dataclasses.replace(CONFIG, registers=registers)
+        vit = ViT(config)
+        if not registers:
+            backbone = TrainedViT(
+                *(vit,), name=name, weights="", supervision="label", class_vectors=None
+            )
+            plant(backbone, backbone.normalise(pictures(root)))
+        run = folder / name
+        run.mkdir()
+        save_file(
+            {key: each.contiguous() for key, each in vit.state_dict().items()},
+            run / "model.safetensors",
+        )
+        (run / "recipe.json").write_text(json.dumps({"model": dataclasses.asdict(config)}))
+    return [f"file:{folder / name}" for name in ("net", "net-registers")]
+
+
+def done(words) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--workers", "0"])
+    assert stop.value.code == 0
+
+
+def refused(words, capsys) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 1
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    return " ".join(said.err.split())
+
+
+def test_a_pair_and_its_control_get_verdicts_records_and_a_page(root, pair, tmp_path, capsys):
+    out = tmp_path / "out"
+    power = ["--power", "0.805", "--pue", "1.19", "--intensity", "0.37"]
+    done(["claims", *pair, "--data", str(root), "--random", *power, "-o", str(out)])
+    said = capsys.readouterr().out
+    records = {path.name: json.loads(path.read_text()) for path in out.glob("record-*.json")}
+    assert sorted(records) == [
+        "record-file-net-random-weights.json",
+        "record-file-net-registers-random-weights.json",
+        "record-file-net-registers.json",
+        "record-file-net.json",
+    ]
+    trained = records["record-file-net.json"]
+    assert trained["data"]["n"] == PICTURES
+    assert trained["model"]["parameters"] > 0
+    assert [each["claim"] for each in trained["benchmark"]["claims"]] == [1, 2, 3, 4, 5]
+    registers = trained["benchmark"]["claims"][4]
+    assert "high norms are gone" in registers["reason"]
+    accuracy = registers["statistics"][-1]
+    assert "nearest neighbours" in accuracy["label"]
+    assert accuracy["found"]["low"] <= accuracy["found"]["value"] <= accuracy["found"]["high"]
+    assert (out / "knn-file-net.json").is_file()
+    hours = trained["timing"]["hours_with_probes"]
+    assert trained["timing"]["kg_co2"] == pytest.approx(0.37 * 1.19 * 0.805 * hours, rel=1e-4)
+    thresholds = trained["parameters"]["thresholds"]
+    assert thresholds["large"] == 300e6
+    controls = [each for each in records.values() if each["model"]["control"]]
+    assert len(controls) == 2
+    assert all(each["model"]["weights"] == "random" for each in controls)
+    page = (out / "index.html").read_text()
+    for word in ("cannot tell", "control", "kg CO2", "file:net-registers, random weights"):
+        assert word in page
+    assert "claim 5" in said
+    assert not list(out.glob(".unlazy*"))
+
+
+def test_unlabelled_pictures_and_one_model_say_what_is_missing(pair, tmp_path, capsys):
+    done(["claims", pair[0], "--on", "scenes", "--pictures", "32", "-o", str(tmp_path)])
+    record = json.loads((tmp_path / "record.json").read_text())
+    answers = record["benchmark"]["claims"]
+    assert record["data"]["n"] == 32
+    assert "one size only" in answers[1]["reason"]
+    assert "Not run" in answers[3]["reason"]
+    assert "no pair" in answers[4]["reason"]
+    assert not any("kwh" in key or "kg" in key for key in record["timing"])
+    assert "energy is not reported" in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["claims"], "name a MODEL"),
+        (["claims", "bundled:tiny-label"], "needs --data"),
+        (["claims", "bundled:tiny-label", "--on", "scenes", "--pictures", "0"], "at least 1"),
+        (
+            ["claims", "bundled:tiny-label", "--on", "scenes", "--pue", "1.2"],
+            "says nothing without",
+        ),
+        (
+            ["claims", "bundled:tiny-label", "--on", "scenes", "--power", "1", "--intensity", "1"],
+            "carbon dioxide takes",
+        ),
+        (["claims", "bundled:tiny-labe", "--on", "scenes"], "did you mean tiny-label"),
+        (["claims", "bundled:tiny-label", "--on", "scenes", "--size", "32"], "does not apply"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(words, said, capsys, tmp_path):
+    assert said in refused([*words, "-o", str(tmp_path / "out")], capsys)
