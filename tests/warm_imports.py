@@ -8,6 +8,8 @@ import torch
 for name in (
     *("torch._dynamo", "torch.distributed.checkpoint", "torch.distributed.fsdp"),
     *("timm", "torchvision.transforms.v2", "unlazy.backbones.timm_load"),
+    *("scipy.stats", "sklearn.mixture", "diptest", "rich.progress", "jinja2"),
+    "matplotlib.backends.backend_svg",
     *("unlazy.report.bench_page", "unlazy.report.dynamics", "unlazy.report.run"),
     "unlazy.training.run",
 ):
