@@ -246,6 +246,10 @@ def test_the_sweep_is_nested_and_begins_with_all_tokens(rare):
     tenths = [sweep[f"tokens/decile{place}"] for place in range(1, 11)]
     assert sum(tenths) == everything
     assert sweep["top1/decile1"] < sweep["top1/decile10"] == 1
+    asked = ThresholdSweep(probe="pixels", shares=(0.02,))
+    pixels, _ = values(run(everywhere, PixelProbe(), asked, **rare), "pixels")
+    found, _ = values(run(everywhere, PixelProbe(), asked, **rare), "threshold-sweep")
+    assert found["error/top2"] == pytest.approx(pixels["error_outlier"], rel=1e-6)
     line = outcome.sheet.curves[0].lines[0][1]
     assert [point[0] for point in line] == list(shares)
 
@@ -270,14 +274,14 @@ def test_fewer_pictures_than_classes(rare):
     assert found["pictures"] == 16
 
 
-def test_tokens_that_are_no_numbers_are_named():
+def test_tokens_that_are_no_numbers_are_named(rare):
     low = lambda patches: (  # noqa: E731
         torch.cat([torch.zeros(len(patches), 1, 16), places(patches) * float("nan")], 1),
         norms_of(patches),
     )
-    for probe in (PositionProbe(**QUICK), PixelProbe()):
+    for probe in (PositionProbe(**QUICK), PixelProbe(), TokenClassProbe(epochs=1)):
         with pytest.raises(ValueError, match="not finite"):
-            run(low, probe)
+            run(low, probe, **rare)
     high = lambda patches: (tokens_of(places(patches)), norms_of(patches) * float("nan"))  # noqa: E731
     with pytest.raises(ValueError, match=r"2/0 are not finite"):
         run(high, PositionProbe(**QUICK))

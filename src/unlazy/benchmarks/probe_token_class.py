@@ -67,8 +67,9 @@ class TokenClassProbe(Trained):
     def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
         """Classifiers learn here: their tokens are in memory."""
         device = next(inputs.backbone.parameters()).device
-        heads = self.fit(learned.seen["token_class_training"], device)
-        return [TokenClass(heads, learned.least, self.seeds)]
+        seen = learned.seen["token_class_training"]
+        heads, count = self.fit(seen, device), len(seen.rows("label"))
+        return [TokenClass(heads, learned.least, self.seeds, count)]
 
     def fit(self, seen: Seen, device: torch.device) -> dict[str, Heads]:
         """Kind -> classifiers; empty where fewer than two pictures have both kinds of tokens.

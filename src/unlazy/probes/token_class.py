@@ -85,17 +85,21 @@ class TokenClass:
         heads: kind -> classifiers (S, 1, D, C); empty where none could learn.
         least: norm from which a token is an outlier.
         seeds: how many tokens of a kind are drawn.
+        training: pictures that the classifiers learned from.
     """
 
     heads: Mapping[str, Heads]
     least: float
     seeds: int
+    training: int = 0
     name: str = "token_class"
 
     @property
     def extremes(self) -> frozenset[str]:
         """Numbers of all pictures together."""
-        return frozenset({"pictures"} | {f"seed_sd_top1_{kind}" for kind in KINDS})
+        return frozenset(
+            {"pictures", "training_pictures"} | {f"seed_sd_top1_{kind}" for kind in KINDS}
+        )
 
     @property
     def reads(self) -> frozenset[Site]:
@@ -117,7 +121,7 @@ class TokenClass:
     def conclude(self, seen: Seen) -> dict[str, float]:
         rows = seen.rows("right") if "right" in seen else []
         if not rows:
-            return {"pictures": 0.0}
+            return {"pictures": 0.0, "training_pictures": float(self.training)}
         mean = np.asarray(np.mean(rows, axis=0, dtype=np.float64))  # (3, S)
         right = {kind: mean[place] for place, kind in enumerate(KINDS)}
         top1 = {kind: float(each.mean()) for kind, each in right.items()}
@@ -126,4 +130,5 @@ class TokenClass:
             "cls_minus_outlier": top1["cls"] - top1["outlier"],
             "cls_minus_normal": top1["cls"] - top1["normal"],
             "pictures": float(len(rows)),
+            "training_pictures": float(self.training),
         }
