@@ -193,6 +193,27 @@ def test_classes_planted_in_outliers_give_the_order(rare):
     assert 0.2 < paired.low < paired.value < paired.high < 1
 
 
+def test_pictures_without_a_label_are_left_out():
+    class Hidden(Rare):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            hidden = {0: None, 1: -1}.get(index % 5, sample.label)
+            return dataclasses.replace(sample, label=hidden)
+
+    probes = (
+        TokenClassProbe(rates=(0.1,), epochs=2, batch=16, seeds=1),
+        RegisterHeads(rates=(0.1,), epochs=1),
+    )
+    data = {"training": Hidden(100, seed=1), "evaluated": Hidden(75, seed=2)}
+    outcomes = run(classes_in_outliers, *probes, **data)
+    found, _ = values(outcomes, "token-class")
+    assert found["pictures"] == 3 * 4  # of 0 to 7, four have a label: 2, 3, 4 and 7
+    assert found["training_pictures"] == 4 * 4
+    labels = [data["evaluated"][index].label for index in range(75) if index % 5 > 1]
+    right = values(outcomes, "register-heads")[0]["top1_cls_mean"] * len(labels)
+    assert right == pytest.approx(round(right), abs=1e-4)
+
+
 def test_tokens_that_are_alike_know_as_much(rare):
     def alike(patches):
         label = torch.cat([labels_of(patches), torch.zeros(len(patches), 12)], 1)

@@ -45,9 +45,8 @@ class Chosen:
 
     def observe(self, trace: Trace, batch: Batch) -> Observation:
         which, tokens = chosen_tokens(trace, batch, least=self.least, seeds=self.seeds)
-        labels = torch.tensor([UNKNOWN if each is None else each for each in batch.labels])
         found = {kind: Some(which, rows) for kind, rows in tokens.items()}
-        return {**found, "label": Some(which, labels[which.cpu()])}
+        return {**found, "label": Some(which, labels_of(batch)[which.cpu()])}
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         return {"pictures": float(len(seen.rows("label")) if "label" in seen else 0)}
@@ -74,6 +73,12 @@ def chosen_tokens(
                 " finite (NaN or infinite); are the weights sound, and is the dtype wide enough?"
             )
     return which, found
+
+
+def labels_of(batch: Batch) -> Int64[Tensor, " B"]:
+    """Class indices; ``UNKNOWN`` where there is none, or it is hidden behind a negative one."""
+    labels = [UNKNOWN if each is None else max(each, UNKNOWN) for each in batch.labels]
+    return torch.tensor(labels, dtype=torch.long)
 
 
 def whole(tokens: Tokens) -> Float[Tensor, "B D"]:

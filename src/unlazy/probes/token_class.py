@@ -18,7 +18,7 @@ from torch import Tensor
 from unlazy import distributed
 from unlazy.ledger import Batch, Observation, Seen, Some
 from unlazy.probes.bank import Bank, Heads
-from unlazy.probes.chosen import KINDS, chosen_tokens
+from unlazy.probes.chosen import KINDS, UNKNOWN, chosen_tokens, labels_of
 from unlazy.probes.groups import over_seeds
 from unlazy.probes.stream import held_out
 from unlazy.probes.task import Lesson, Plan
@@ -109,8 +109,8 @@ class TokenClass:
         if not self.heads:
             return {}
         which, tokens = chosen_tokens(trace, batch, least=self.least, seeds=self.seeds)
-        known = torch.tensor([label is not None for label in batch.labels], device=which.device)
-        truth = torch.tensor([label or 0 for label in batch.labels], device=which.device)
+        truth = labels_of(batch).to(which.device)
+        known = truth != UNKNOWN
         right = []
         for kind in KINDS:
             rows = tokens[kind].expand(-1, self.seeds, -1).transpose(0, 1)  # (S, k, D)
