@@ -103,7 +103,10 @@ def test_places_in_the_tokens_are_found(rare):
     assert found["distance_normal"] == found["distance_outlier"] == 0
     assert found["tokens_outlier"] == 24
     assert found["distance_centre"] == pytest.approx(1.4977, abs=1e-4)  # 4 x 4, by hand
-    assert any("learning rate 0.3" in note for note in outcome.record.verdict)
+    assert any(
+        "1,440 examples to learn from and 160 held out; learning rate 0.3" in note
+        for note in outcome.record.verdict
+    )
 
 
 def test_places_in_normal_tokens_only(rare):
