@@ -103,7 +103,10 @@ def test_places_in_the_tokens_are_found(rare):
     assert found["distance_normal"] == found["distance_outlier"] == 0
     assert found["tokens_outlier"] == 24
     assert found["distance_centre"] == pytest.approx(1.4977, abs=1e-4)  # 4 x 4, by hand
-    assert any("learning rate 0.3" in note for note in outcome.record.verdict)
+    assert any(
+        "1,440 examples to learn from and 160 held out; learning rate 0.3" in note
+        for note in outcome.record.verdict
+    )
 
 
 def test_places_in_normal_tokens_only(rare):
@@ -193,6 +196,27 @@ def test_classes_planted_in_outliers_give_the_order(rare):
     assert 0.2 < paired.low < paired.value < paired.high < 1
 
 
+def test_pictures_without_a_label_are_left_out():
+    class Hidden(Rare):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            hidden = {0: None, 1: -1}.get(index % 5, sample.label)
+            return dataclasses.replace(sample, label=hidden)
+
+    probes = (
+        TokenClassProbe(rates=(0.1,), epochs=2, batch=16, seeds=1),
+        RegisterHeads(rates=(0.1,), epochs=1),
+    )
+    data = {"training": Hidden(100, seed=1), "evaluated": Hidden(75, seed=2)}
+    outcomes = run(classes_in_outliers, *probes, **data)
+    found, _ = values(outcomes, "token-class")
+    assert found["pictures"] == 3 * 4  # of 0 to 7, four have a label: 2, 3, 4 and 7
+    assert found["training_pictures"] == 4 * 4
+    labels = [data["evaluated"][index].label for index in range(75) if index % 5 > 1]
+    right = values(outcomes, "register-heads")[0]["top1_cls_mean"] * len(labels)
+    assert right == pytest.approx(round(right), abs=1e-4)
+
+
 def test_tokens_that_are_alike_know_as_much(rare):
     def alike(patches):
         label = torch.cat([labels_of(patches), torch.zeros(len(patches), 12)], 1)
@@ -246,6 +270,10 @@ def test_the_sweep_is_nested_and_begins_with_all_tokens(rare):
     tenths = [sweep[f"tokens/decile{place}"] for place in range(1, 11)]
     assert sum(tenths) == everything
     assert sweep["top1/decile1"] < sweep["top1/decile10"] == 1
+    asked = ThresholdSweep(probe="pixels", shares=(0.02,))
+    pixels, _ = values(run(everywhere, PixelProbe(), asked, **rare), "pixels")
+    found, _ = values(run(everywhere, PixelProbe(), asked, **rare), "threshold-sweep")
+    assert found["error/top2"] == pytest.approx(pixels["error_outlier"], rel=1e-6)
     line = outcome.sheet.curves[0].lines[0][1]
     assert [point[0] for point in line] == list(shares)
 
@@ -270,14 +298,14 @@ def test_fewer_pictures_than_classes(rare):
     assert found["pictures"] == 16
 
 
-def test_tokens_that_are_no_numbers_are_named():
+def test_tokens_that_are_no_numbers_are_named(rare):
     low = lambda patches: (  # noqa: E731
         torch.cat([torch.zeros(len(patches), 1, 16), places(patches) * float("nan")], 1),
         norms_of(patches),
     )
-    for probe in (PositionProbe(**QUICK), PixelProbe()):
+    for probe in (PositionProbe(**QUICK), PixelProbe(), TokenClassProbe(epochs=1)):
         with pytest.raises(ValueError, match="not finite"):
-            run(low, probe)
+            run(low, probe, **rare)
     high = lambda patches: (tokens_of(places(patches)), norms_of(patches) * float("nan"))  # noqa: E731
     with pytest.raises(ValueError, match=r"2/0 are not finite"):
         run(high, PositionProbe(**QUICK))

@@ -84,11 +84,15 @@ def subset_note(probe: Trained) -> str:
 
 
 def chosen_note(what: str, heads: Heads) -> str:
-    """Which rates and epochs were chosen."""
+    """On how much was learned, and which rates and epochs were chosen."""
     rates = ", ".join(f"{rate:g}" for rate in sorted(set(heads.rates)))
     low, high = min(heads.epochs), max(heads.epochs)
     epochs = f"epoch {low}" if low == high else f"epochs {low} to {high}"
-    return f"{what}: learning rate {rates}, best after {epochs}"
+    learned, held = heads.examples
+    return (
+        f"{what}: {learned:,} examples to learn from and {held:,} held out; learning rate {rates},"
+        f" best after {epochs}"
+    )
 
 
 def cannot_tell(values: Mapping[str, Mapping[str, Estimate]], measure: str, key: str) -> list[str]:

@@ -10,7 +10,7 @@ from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.probe import Learned
 from unlazy.benchmarks.probe_pixels import PixelProbe
 from unlazy.benchmarks.probe_position import PositionProbe
-from unlazy.benchmarks.probe_settings import Trained, cannot_tell
+from unlazy.benchmarks.probe_settings import Trained, cannot_tell, chosen_note
 from unlazy.benchmarks.sheet import Curve, Sheet
 from unlazy.ledger import Estimate, Measure
 from unlazy.measure import Measured
@@ -90,9 +90,9 @@ class ThresholdSweep(Trained):
         self, measures: Sequence[Any], values: Mapping[str, Mapping[str, Estimate]]
     ) -> tuple[str, ...]:
         """What was chosen, and what cannot be told."""
-        chosen = self._asked.remarks([measures[0].judge], values)[:1]
-        missing = cannot_tell(values, "threshold_sweep", self.headline.key)
-        return (*chosen[: bool(measures[0].judge.heads.rates)], *missing)
+        heads = measures[0].judge.heads
+        chosen = (chosen_note(f"{self.probe} heads", heads),) if heads.rates else ()
+        return *chosen, *cannot_tell(values, "threshold_sweep", self.headline.key)
 
     def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:
         """Over the share of tokens that count as outliers, and by tenths of the norm."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
@@ -67,25 +68,25 @@ class TokenClassProbe(Trained):
     def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
         """Classifiers learn here: their tokens are in memory."""
         device = next(inputs.backbone.parameters()).device
-        heads = self.fit(learned.seen["token_class_training"], device)
-        return [TokenClass(heads, learned.least, self.seeds)]
+        seen = learned.seen["token_class_training"]
+        known = np.array([row != UNKNOWN for row in seen.rows("label")], dtype=bool)
+        heads = {} if known.sum() < 2 else self.fit(seen, known, device)
+        return [TokenClass(heads, learned.least, self.seeds, int(known.sum()))]
 
-    def fit(self, seen: Seen, device: torch.device) -> dict[str, Heads]:
-        """Kind -> classifiers; empty where fewer than two pictures have both kinds of tokens.
+    def fit(self, seen: Seen, known: np.ndarray, device: torch.device) -> dict[str, Heads]:
+        """Kind -> classifiers.
 
-        Raises:
-            ValueError: training pictures without labels.
+        Args:
+            seen: by ``Chosen``, of the training pictures.
+            known: which of them have a label.
+            device: where to learn.
         """
-        if len(seen.rows("label")) < 2:
-            return {}
-        labels = torch.from_numpy(seen.stack("label")).long().to(device)
-        if (labels == UNKNOWN).any():
-            raise ValueError("token-class needs the class of every training picture")
+        labels = torch.from_numpy(seen.stack("label")[known]).long().to(device)
         plan = dataclasses.replace(self.plan, seeds=1)
         classes = int(labels.max()) + 1
         found = {}
         for kind in KINDS:
-            rows = torch.from_numpy(seen.stack(kind)).float().to(device)  # (n, 1 or S, D)
+            rows = torch.from_numpy(seen.stack(kind)[known]).float().to(device)  # (n, 1 or S, D)
             tokens = rows.transpose(0, 1).expand(self.seeds, -1, -1)
             found[kind] = fit(tokens, labels, plan, self.lesson, classes=classes)
         return found

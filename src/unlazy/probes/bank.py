@@ -37,6 +37,7 @@ class Heads:
         weight: (G, S, D, O).
         bias: (G, S, O).
         rates, epochs, merits: of each head, in the order (G, S); epochs count from 1.
+        examples: how many were learned from in an epoch, and how many were held out.
     """
 
     weight: Float[Tensor, "G S D O"]
@@ -44,6 +45,7 @@ class Heads:
     rates: tuple[float, ...] = ()
     epochs: tuple[int, ...] = ()
     merits: tuple[float, ...] = ()
+    examples: tuple[int, int] = (0, 0)
 
     def __call__(self, features: Float[Tensor, "G n D"]) -> Float[Tensor, "G S n O"]:
         """Scores."""
@@ -77,7 +79,7 @@ class Bank:
         self.merit = torch.full(self.shape, -math.inf, dtype=torch.float64)
         self.epoch, self.chosen = 0, torch.zeros(self.shape, dtype=torch.long)
         self._learned, self._seen = 0, torch.zeros(self.shape, dtype=torch.float64, device=device)
-        self._count = 0
+        self._count, self._taken, self.examples = 0, 0, (0, 0)
 
     @property
     def done(self) -> bool:
@@ -111,7 +113,7 @@ class Bank:
                 group["lr"] = rate * fall
             self.optimizer.step()
         self.optimizer.zero_grad()
-        self._learned = 0
+        self._learned, self._taken = 0, self._taken + int(count)
 
     @torch.no_grad()
     def examine(self, features: Float[Tensor, "G n D"], target: Tensor, merit: PerExample) -> None:
@@ -141,7 +143,8 @@ class Bank:
             for place in better.flatten().nonzero().flatten().tolist():
                 flat[place] = now[place]
         self._seen.zero_()
-        self._count = 0
+        self.examples = self._taken, int(count)
+        self._count = self._taken = 0
 
     def heads(self) -> Heads:
         """Of each input and seed the best, on the device where they learned."""
@@ -154,6 +157,7 @@ class Bank:
             rates=tuple(self.plan.rates[place] for place in which.flatten().tolist()),
             epochs=tuple(self.chosen[first, second, which].flatten().tolist()),
             merits=tuple(self.merit[first, second, which].flatten().tolist()),
+            examples=self.examples,
         )
 
     def state(self) -> dict[str, Any]:
@@ -166,6 +170,7 @@ class Bank:
             "merit": self.merit,
             "chosen": self.chosen,
             "epoch": self.epoch,
+            "examples": self.examples,
         }
 
     @torch.no_grad()
@@ -178,6 +183,7 @@ class Bank:
         for each, value in zip(self.best, state["best"], strict=True):
             each.copy_(value)
         self.merit, self.chosen, self.epoch = state["merit"], state["chosen"], state["epoch"]
+        self.examples = state["examples"]
 
     def _active(self) -> Tensor:
         return self.epoch - self.chosen < self.plan.patience

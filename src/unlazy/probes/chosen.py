@@ -45,9 +45,8 @@ class Chosen:
 
     def observe(self, trace: Trace, batch: Batch) -> Observation:
         which, tokens = chosen_tokens(trace, batch, least=self.least, seeds=self.seeds)
-        labels = torch.tensor([UNKNOWN if each is None else each for each in batch.labels])
         found = {kind: Some(which, rows) for kind, rows in tokens.items()}
-        return {**found, "label": Some(which, labels[which.cpu()])}
+        return {**found, "label": Some(which, labels_of(batch)[which.cpu()])}
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         return {"pictures": float(len(seen.rows("label")) if "label" in seen else 0)}
@@ -58,15 +57,28 @@ def chosen_tokens(
 ) -> tuple[Bool[Tensor, " B"], dict[str, Float[Tensor, "k _ D"]]]:
     """Which pictures have both kinds of tokens, and kind -> tokens (k, 1 or S, D) of these."""
     tokens = trace[FINAL]
+    patches = tokens.patches.float()
     normal, outlier = by_norm(patch_norms(trace, batch), least)
     which = normal.any(1) & outlier.any(1)
     indices = [index for index, has in zip(batch.indices, which.tolist(), strict=True) if has]
     rows = torch.arange(len(indices), device=which.device)[:, None]
-    found = {"cls": whole(tokens)[which][:, None]}
+    found = {"cls": whole(tokens).float()[which][:, None]}
     for salt, (kind, among) in enumerate((("normal", normal), ("outlier", outlier))):
         places = [draw(among[which], indices, seed=2 * seed + salt) for seed in range(seeds)]
-        found[kind] = tokens.patches[which][rows, torch.stack(places, dim=1)]
+        found[kind] = patches[which][rows, torch.stack(places, dim=1)]
+    for kind, each in found.items():
+        if not torch.isfinite(each).all():
+            raise ValueError(
+                f"the {kind} token of {batch.names[0]} or of another picture of its batch is not"
+                " finite (NaN or infinite); are the weights sound, and is the dtype wide enough?"
+            )
     return which, found
+
+
+def labels_of(batch: Batch) -> Int64[Tensor, " B"]:
+    """Class indices; ``UNKNOWN`` where there is none, or it is hidden behind a negative one."""
+    labels = [UNKNOWN if each is None else max(each, UNKNOWN) for each in batch.labels]
+    return torch.tensor(labels, dtype=torch.long)
 
 
 def whole(tokens: Tokens) -> Float[Tensor, "B D"]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from unlazy.ledger import Batch, Observation, Seen, Some
 from unlazy.probes.bank import Heads
+from unlazy.probes.chosen import UNKNOWN, labels_of
 from unlazy.probes.task import Plan
 from unlazy.probes.token_class import correct, cross_entropy
 from unlazy.tokens import FINAL, Site, Tokens, Trace
@@ -66,15 +67,14 @@ class VectorTask:
         return frozenset({FINAL})
 
     def examples(self, trace: Trace, batch: Batch) -> tuple[Tensor, Tensor]:
-        features = joined(trace[FINAL], self.variant)
-        labels = [-1 if label is None else label for label in batch.labels]
-        if not all(0 <= label < self.outputs for label in labels):
-            wrong = next(n for n, each in enumerate(labels) if not 0 <= each < self.outputs)
-            raise ValueError(
-                f"training picture {batch.names[wrong]} has no class, or none of the"
-                f" {self.outputs} that the data name"
-            )
-        return features, torch.tensor(labels, device=features.device)
+        features, labels = joined(trace[FINAL], self.variant), labels_of(batch)
+        for label, name in zip(labels.tolist(), batch.names, strict=True):
+            if label >= self.outputs:
+                raise ValueError(
+                    f"training picture {name} has class {label}, the data name {self.outputs}"
+                )
+        known = (labels != UNKNOWN).to(features.device)
+        return features[known], labels.to(features.device)[known]
 
     def loss(self, scores: Tensor, target: Tensor) -> Tensor:
         return cross_entropy(scores, target)
@@ -96,9 +96,8 @@ class VectorClass:
 
     def observe(self, trace: Trace, batch: Batch) -> Observation:
         tokens = trace[FINAL]
-        device = tokens.patches.device
-        known = torch.tensor([label is not None for label in batch.labels], device=device)
-        truth = torch.tensor([label or 0 for label in batch.labels], device=device)
+        truth = labels_of(batch).to(tokens.patches.device)
+        known = truth != UNKNOWN
         found = {}
         for variant, heads in self.heads.items():
             features = joined(tokens, "cls_mean" if variant == PRETRAINED else variant)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,6 +92,12 @@ def learn(
         epoch += 1
         if kept is not None and distributed.on_main():
             kept.write(epoch, school.states())
+    if school.skipped:
+        name, reason = next(iter(school.skipped.items()))
+        warnings.warn(
+            f"{len(school.skipped)} training pictures could not be used, first {name}: {reason}",
+            stacklevel=2,
+        )
     return {name: bank.heads() for name, bank in school.banks.items()}
 
 
@@ -116,6 +123,7 @@ class _School:
     def __init__(self, reading: Reading, pictures: Any, tasks: Sequence[Task]) -> None:
         self.reading, self.pictures, self.tasks = reading, pictures, tasks
         self.banks = {task.name: self._bank(task) for task in tasks}
+        self.skipped: dict[str, str] = {}
 
     def finished(self) -> bool:
         """Whether every task has learned what it can."""
@@ -191,6 +199,9 @@ class _School:
                 yield []
                 continue
             pictures = [item for _, item in upcoming[1]]
+            self.skipped |= {
+                item.name: item.reason for item in pictures if isinstance(item, Skipped)
+            }
             yield [item for item in pictures if not isinstance(item, Skipped)]
             if reading.progress is not None:
                 reading.progress(len(pictures))

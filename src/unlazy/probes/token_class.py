@@ -18,7 +18,7 @@ from torch import Tensor
 from unlazy import distributed
 from unlazy.ledger import Batch, Observation, Seen, Some
 from unlazy.probes.bank import Bank, Heads
-from unlazy.probes.chosen import KINDS, chosen_tokens
+from unlazy.probes.chosen import KINDS, UNKNOWN, chosen_tokens, labels_of
 from unlazy.probes.groups import over_seeds
 from unlazy.probes.stream import held_out
 from unlazy.probes.task import Lesson, Plan
@@ -85,17 +85,21 @@ class TokenClass:
         heads: kind -> classifiers (S, 1, D, C); empty where none could learn.
         least: norm from which a token is an outlier.
         seeds: how many tokens of a kind are drawn.
+        training: pictures that the classifiers learned from.
     """
 
     heads: Mapping[str, Heads]
     least: float
     seeds: int
+    training: int = 0
     name: str = "token_class"
 
     @property
     def extremes(self) -> frozenset[str]:
         """Numbers of all pictures together."""
-        return frozenset({"pictures"} | {f"seed_sd_top1_{kind}" for kind in KINDS})
+        return frozenset(
+            {"pictures", "training_pictures"} | {f"seed_sd_top1_{kind}" for kind in KINDS}
+        )
 
     @property
     def reads(self) -> frozenset[Site]:
@@ -105,8 +109,8 @@ class TokenClass:
         if not self.heads:
             return {}
         which, tokens = chosen_tokens(trace, batch, least=self.least, seeds=self.seeds)
-        known = torch.tensor([label is not None for label in batch.labels], device=which.device)
-        truth = torch.tensor([label or 0 for label in batch.labels], device=which.device)
+        truth = labels_of(batch).to(which.device)
+        known = truth != UNKNOWN
         right = []
         for kind in KINDS:
             rows = tokens[kind].expand(-1, self.seeds, -1).transpose(0, 1)  # (S, k, D)
@@ -117,7 +121,7 @@ class TokenClass:
     def conclude(self, seen: Seen) -> dict[str, float]:
         rows = seen.rows("right") if "right" in seen else []
         if not rows:
-            return {"pictures": 0.0}
+            return {"pictures": 0.0, "training_pictures": float(self.training)}
         mean = np.asarray(np.mean(rows, axis=0, dtype=np.float64))  # (3, S)
         right = {kind: mean[place] for place, kind in enumerate(KINDS)}
         top1 = {kind: float(each.mean()) for kind, each in right.items()}
@@ -126,4 +130,5 @@ class TokenClass:
             "cls_minus_outlier": top1["cls"] - top1["outlier"],
             "cls_minus_normal": top1["cls"] - top1["normal"],
             "pictures": float(len(rows)),
+            "training_pictures": float(self.training),
         }

@@ -68,6 +68,7 @@ def _benchmark(outcome: Outcome) -> dict[str, Any]:
         "lines": _lines(outcome),
         "published": bool(outcome.published()),
         "paper_a": any(row.source.startswith("A,") for row in outcome.published()),
+        "paper_b": any(row.source.startswith("B,") for row in outcome.published()),
         "notes": record.verdict,
         "sheet": painted(outcome.sheet),
         "curves": [

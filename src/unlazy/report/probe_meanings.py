@@ -60,6 +60,7 @@ _TOKEN_CLASS = {
     "cls_minus_normal": "top-1 from CLS minus that from normal tokens, on the same pictures",
     "pictures": "pictures with an outlier and a normal token, which all this is measured on",
 }
+_TOKEN_CLASS["training_pictures"] = "training pictures with both, which was learned from"
 _REGISTER_HEADS = {
     "top1_cls_mean": "share of the pictures whose class is told from CLS and the mean patch",
     "top1_cls_mean_registers": "the same with registers beside them",
