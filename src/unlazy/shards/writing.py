@@ -54,14 +54,7 @@ def write_shard(folder: Path, collected: Collected) -> dict[str, Any]:
         OSError: no room or no permission; what was there before stays.
     """
     indices = sorted(collected.names)
-    tensors: dict[str, Tensor] = {"index": torch.tensor(indices, dtype=torch.int64)}
-    rows: dict[str, Any] = {}
-    for key in sorted(collected.rows):
-        packed, about = _packed(key, collected.rows[key], indices)
-        tensors |= packed
-        if packed:
-            rows[key] = about
-    content = save(tensors, metadata={"format": "pt"})
+    content, rows = _content(collected, indices)
     entry: dict[str, Any] = {
         "file": file_name(collected.number),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -82,6 +75,18 @@ def write_shard(folder: Path, collected: Collected) -> dict[str, Any]:
     write_whole(folder / entry["file"], content, sync=True)
     write_entry(folder, entry)
     return entry
+
+
+def _content(collected: Collected, indices: list[int]) -> tuple[bytes, dict[str, Any]]:
+    """The bytes of a shard, and what is in it by key; what was collected goes on the way."""
+    tensors: dict[str, Tensor] = {"index": torch.tensor(indices, dtype=torch.int64)}
+    rows: dict[str, Any] = {}
+    for key in sorted(collected.rows):
+        packed, about = _packed(key, collected.rows.pop(key), indices)
+        tensors |= packed
+        if packed:
+            rows[key] = about
+    return save(tensors, metadata={"format": "pt"}), rows
 
 
 def _packed(
