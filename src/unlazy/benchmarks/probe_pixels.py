@@ -104,8 +104,9 @@ class PixelProbe(Trained):
     ) -> tuple[str, ...]:
         """What was chosen, and what cannot be told."""
         heads = measures[0].heads
-        chosen = (chosen_note("pixel heads", heads),) if heads.rates else ()
-        return *chosen, *cannot_tell(values, "pixels", "error_outlier")
+        solved_from = f"pixel map: solved from {heads.examples[0]:,} tokens"
+        chosen = chosen_note("pixel heads", heads) if heads.rates else solved_from
+        return chosen, *cannot_tell(values, "pixels", "error_outlier")
 
 
 def patches_of(facts: Facts) -> Patches:

@@ -48,6 +48,7 @@ class PositionProbe(Trained):
     Source: *Do All Vision Transformers Need Registers?* (B), 3.3 and Table 1.
     """
 
+    rates: tuple[float, ...] = (0.01, 0.1, 1.0)
     name: ClassVar[str] = "position"
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[Need]] = frozenset({"training"})

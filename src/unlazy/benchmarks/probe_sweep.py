@@ -42,6 +42,7 @@ class ThresholdSweep(Trained):
         shares: of all tokens, that count as outliers.
     """
 
+    rates: tuple[float, ...] = (0.01, 0.1, 1.0)
     probe: Literal["position", "pixels"] = "position"
     shares: tuple[float, ...] = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02)
     name: ClassVar[str] = "threshold-sweep"

@@ -145,7 +145,7 @@ def solved(seen: Seen) -> Heads:
     back = torch.linalg.pinv(correlations, rtol=SINGULAR, hermitian=True)
     weight = inverse[:, None] * (back @ (inverse[:, None] * shared))
     bias = target - mean @ weight
-    return Heads(weight[None, None], bias[None, None])
+    return Heads(weight[None, None], bias[None, None], examples=(int(count), 0))
 
 
 def mean_patch(seen: Seen) -> np.ndarray:

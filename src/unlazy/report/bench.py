@@ -100,8 +100,8 @@ class Passing:
             evaluated: pictures that the numbers are about.
             training: pictures to learn from.
             keep: where passes and training are kept.
-            passes: gets what is observed; a pass in which no picture could be used is then an
-                error.
+            passes: gets what is observed of other than the evaluated pictures; a pass in which no
+                picture could be used is then an error.
         """
 
         def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
@@ -117,7 +117,8 @@ class Passing:
             )
             if passes is not None:
                 check_used(found)
-                passes.append(found)
+                if dataset is not evaluated:
+                    passes.append(found)
             return found
 
         def learn_from(
@@ -203,7 +204,7 @@ def run_benchmark(
         values=values,
         source=source,
         seed=seed,
-        learned=passes[:-1],
+        learned=passes,
     )
     return Outcome(benchmark, record, measured, sheet_of(benchmark, passing, inputs, measured))
 

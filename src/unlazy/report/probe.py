@@ -9,12 +9,12 @@ from typing import Any
 from unlazy.backbones.base import Backbone
 from unlazy.benchmarks.probe import Probe, prepare, shared_view
 from unlazy.ledger import Measure, estimates
+from unlazy.measure import Measured
 from unlazy.parts import Keep
 from unlazy.report.bench import (
     Outcome,
     Passing,
     check_needs,
-    check_used,
     record_for,
     sheet_of,
 )
@@ -57,20 +57,34 @@ def run_probes(
         check_needs(probe, evaluated, training, source)
     versions = tuple((probe, probe.version) for probe in probes)
     kept = None if keep is None else Keep(keep, {"probes": versions, "source": source})
-    passing = Passing(backbone, batch_size, workers, progress)
-    inputs = passing.inputs(evaluated, training, kept)
+    passing, passes = Passing(backbone, batch_size, workers, progress), []
+    inputs = passing.inputs(evaluated, training, kept, passes)
     judges = prepare(probes, inputs)
     together: dict[str, Measure] = {each.name: each for several in judges for each in several}
     measured = inputs.look(evaluated, list(together.values()), shared_view(backbone.facts))
-    check_used(measured)
     outcomes = []
     for probe, measures in zip(probes, judges, strict=True):
         values = {
             each.name: estimates(each, measured.seen[each.name], seed=seed) for each in measures
         }
         record = record_for(
-            probe, inputs, measured, measures, values=values, source=source, seed=seed
+            probe,
+            inputs,
+            measured,
+            measures,
+            values=values,
+            source=source,
+            seed=seed,
+            learned=_of_lesson(passes, probe, training),
         )
         sheet = sheet_of(probe, passing, inputs, measured)
         outcomes.append(Outcome(probe, record, measured, sheet))
     return outcomes
+
+
+def _of_lesson(passes: Sequence[Measured], probe: Probe, training: Any) -> list[Measured]:
+    """Passes over the training pictures of a probe; of distinct probes only numbers differ."""
+    if training is None:
+        return []
+    count = min(probe.lesson.pictures or len(training), len(training))
+    return [each for each in passes if len(each.names) + len(each.skipped) == count]
