@@ -1,15 +1,14 @@
 """Probes on two real ranks, and after a real kill: the Record is that of one undisturbed run."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from warm import Run
 
 EPOCHS, TRAINING = 4, 40
 MODEL = """
@@ -78,13 +77,7 @@ def words(folder: Path, out: str) -> list[str]:
 
 
 def run(folder: Path, out: str, *, ranks: int = 1) -> int:
-    many = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}")
-    return subprocess.run(
-        [sys.executable, *(many if ranks > 1 else ()), "-m", "unlazy", *words(folder, out)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=280,
-    ).returncode
+    return Run(words(folder, out), cwd=folder, ranks=ranks).wait().returncode
 
 
 def here(folder: Path, out: str) -> None:

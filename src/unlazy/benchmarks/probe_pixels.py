@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.probe import Learned
-from unlazy.benchmarks.probe_position import both_groups
+from unlazy.benchmarks.probe_position import DARCET, both_groups
 from unlazy.benchmarks.probe_settings import (
     HELD_OUT_NOTE,
     Trained,
@@ -68,7 +68,11 @@ class PixelProbe(Trained):
         ),
         scale=1.0,
     )
-    published: ClassVar[tuple[Published, ...]] = both_groups(TABLE_2, "Table 2")
+    published: ClassVar[tuple[Published, ...]] = (
+        *both_groups(TABLE_2, "Table 2"),
+        Published("DINOv2-g, normal", 18.38**2, DARCET, "18.38 there, squared"),
+        Published("DINOv2-g, outliers", 25.23**2, DARCET, "25.23 there, squared"),
+    )
 
     def studies(self, inputs: Inputs, norms: Quantiles) -> Sequence[NormalEquations]:
         """Sums for the closed form, or for the mean patch alone."""

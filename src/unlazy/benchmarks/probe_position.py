@@ -19,6 +19,7 @@ from unlazy.ledger import Estimate, Measure
 from unlazy.probes.position import PositionErrors, PositionTask
 from unlazy.tokens import Facts
 
+DARCET = "Darcet et al., Vision Transformers Need Registers"
 TABLE_1 = (
     ("DINOv2-S", 28.05, 19.18),
     ("DeiT3-M", 7.53, 7.05),
@@ -61,7 +62,11 @@ class PositionProbe(Trained):
             ("always the outliers' most common place", "majority_outlier"),
         ),
     )
-    published: ClassVar[tuple[Published, ...]] = both_groups(TABLE_1, "Table 1")
+    published: ClassVar[tuple[Published, ...]] = (
+        *both_groups(TABLE_1, "Table 1"),
+        Published("DINOv2-g, normal", 41.7, DARCET),
+        Published("DINOv2-g, outliers", 22.8, DARCET),
+    )
 
     def tasks(self, inputs: Inputs) -> Sequence[PositionTask]:
         """One: the place of each token."""

@@ -12,6 +12,7 @@ import torch
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.probe import Learned
+from unlazy.benchmarks.probe_position import DARCET
 from unlazy.benchmarks.probe_settings import HELD_OUT_NOTE, Trained, chosen_note, subset_note
 from unlazy.ledger import Estimate, Measure, Seen
 from unlazy.probes.bank import Heads
@@ -29,6 +30,7 @@ TABLE_3 = (
     ("PVT-b2", 80.89, 69.29, 63.54),
     ("Swin-S", 82.01, 74.12, 76.16),
 )
+OF_DARCET = ("DINOv2-g", 86.0, 65.8, 69.0)
 AS_NAMED = {"cls": "CLS", "normal": "normal", "outlier": "outliers"}
 
 
@@ -59,8 +61,9 @@ class TokenClassProbe(Trained):
         others=(("normal tokens", "top1_normal"), ("CLS or mean patch", "top1_cls")),
     )
     published: ClassVar[tuple[Published, ...]] = tuple(
-        Published(f"{model}, {AS_NAMED[kind]}", value, "B, Table 3")
-        for model, *values in TABLE_3
+        Published(f"{model}, {AS_NAMED[kind]}", value, source)
+        for source, rows in (("B, Table 3", TABLE_3), (DARCET, (OF_DARCET,)))
+        for model, *values in rows
         for kind, value in zip(KINDS, values, strict=True)
     )
 
