@@ -15,7 +15,7 @@ from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT
 from unlazy.cli import main
 
-TRAINING, PICTURES = 30, 40
+TRAINING, PICTURES = 20, 32
 
 
 def draw(path, label, seed):
@@ -113,7 +113,15 @@ def test_a_pair_and_its_control_get_verdicts_records_and_a_page(root, pair, tmp_
     assert "nearest neighbours" in accuracy["label"]
     assert accuracy["found"]["low"] <= accuracy["found"]["value"] <= accuracy["found"]["high"]
     assert (out / "knn-file-net.json").is_file()
-    hours = trained["timing"]["hours_with_probes"]
+    for probe in ("position", "pixels", "token-class"):
+        assert (out / f"{probe}-file-net.json").is_file()
+    content = trained["benchmark"]["claims"][3]
+    assert {"position", "pixels", "class"} == {
+        each["label"].split(":")[0] for each in content["statistics"] if ":" in each["label"]
+    }
+    assert any("training pictures" in note for note in content["notes"])
+    hours = trained["timing"]["hours_of_everything"]
+    assert hours > trained["timing"]["seconds"] / 3600  # the probes take theirs
     assert trained["timing"]["kg_co2"] == pytest.approx(0.37 * 1.19 * 0.805 * hours, rel=1e-4)
     thresholds = trained["parameters"]["thresholds"]
     assert thresholds["large"] == 300e6
