@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def gather(made: list[tuple[str, Any]], data: Data, options: Options, *, keep: P
     evidence = []
     for place, own in enumerate(facts):
         label, backbone = made.pop(0)
+        started = time.perf_counter()
         backbone.to(device_of(options.device))
         folder = keep / str(place)
         found = _observed(label, backbone, data, options, folder / "pass")
@@ -32,7 +34,10 @@ def gather(made: list[tuple[str, Any]], data: Data, options: Options, *, keep: P
             outcome, reason = _neighbours(label, backbone, data, options, folder / "knn")
             outcomes |= {} if outcome is None else {"knn": outcome}
             not_run |= {"knn": reason} if reason else {}
-        evidence.append(dataclasses.replace(found, outcomes=outcomes, not_run=not_run))
+        seconds = time.perf_counter() - started
+        evidence.append(
+            dataclasses.replace(found, outcomes=outcomes, not_run=not_run, seconds=seconds)
+        )
     return evidence
 
 

@@ -155,7 +155,7 @@ def chance_overlap(patches: int, chosen: int) -> float:
     if not 1 <= chosen <= patches:
         raise ValueError(f"{chosen} of {patches} patches cannot be chosen; use 1 to {patches}")
     both = np.arange(chosen + 1)
-    weight = hypergeom(patches, chosen, chosen).pmf(both)
+    weight = hypergeom.pmf(both, patches, chosen, chosen)
     return float((weight * both / (2 * chosen - both)).sum())
 
 

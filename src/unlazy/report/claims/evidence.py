@@ -39,12 +39,15 @@ class Evidence:
         parameters: of the model, all of them.
         outcomes: probe or benchmark -> what came of it.
         not_run: probe or benchmark -> why there is nothing.
+        seconds: wall time of all that was measured, learning included; of this run alone where it
+            went on from a killed one.
     """
 
     findings: Findings
     parameters: int
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     not_run: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def label(self) -> str:

@@ -31,10 +31,8 @@ class Judged:
     answers: tuple[Answer, ...]
 
     def hours(self) -> float:
-        """Wall time of all passes over pictures."""
-        records = [each.record for each in self.evidence.outcomes.values()]
-        timings = [each.timing for each in (self.evidence.findings.record, *records)]
-        return sum(each["seconds"] for each in timings) / 3600
+        """Wall time of all that was measured of the model."""
+        return self.evidence.seconds / 3600
 
     def record(self, energy: Energy = Energy()) -> Record:
         """Numbers, verdicts and circumstances."""
@@ -43,7 +41,7 @@ class Judged:
             {"title": claim.title, "test": claim.test, **dataclasses.asdict(answer)}
             for claim, answer in zip(CLAIMS, self.answers, strict=True)
         ]
-        spent = {"hours_with_probes": self.hours(), **energy.spent(self.hours())}
+        spent = {"hours_of_everything": self.hours(), **energy.spent(self.hours())}
         return dataclasses.replace(
             found,
             model={**found.model, "parameters": evidence.parameters, "control": evidence.control},
