@@ -18,7 +18,8 @@ from unlazy.benchmarks.classification import Classification
 from unlazy.benchmarks.point_in_box import PointInBox
 from unlazy.cli import main
 from unlazy.data.synthetic import Scenes
-from unlazy.fixes.baselines import NormClipping
+from unlazy.fixes.baselines import NeighbourMedian, NormClipping
+from unlazy.fixes.pooled import Pooled
 from unlazy.geometry import View
 from unlazy.report.bench import run_benchmark
 from unlazy.report.numbers import glance
@@ -135,14 +136,17 @@ def test_progress_counts_the_training_pictures_too(runs, classes, capsys, monkey
     assert max(totals) == sum(done) == 10
 
 
-def test_the_record_has_the_settings_of_the_fix():
+@pytest.mark.parametrize("kind", [NormClipping, NeighbourMedian, Pooled])
+def test_the_record_has_the_settings_of_the_fix(kind):
     torch.manual_seed(0)
     model = TrainedViT(ViT(CONFIG), name="tiny", weights="random")
-    fixed = NormClipping(cutoff=1.5).apply(model)
+    fix = kind(keep=3) if kind is Pooled else kind(cutoff=1.5)
+    fixed = fix.apply(model)
     scenes = Scenes(count=2, size=(32, 32), seed=3)
     record = run_benchmark(PointInBox(), fixed, scenes, source="scenes").record
-    assert record.fix == "norm-clipping"
-    assert json.loads(record.to_json())["parameters"]["fix"]["cutoff"] == 1.5
+    assert record.fix == kind.name
+    settings = json.loads(record.to_json())["parameters"]["fix"]
+    assert settings["keep" if kind is Pooled else "cutoff"] == (3 if kind is Pooled else 1.5)
     plain = run_benchmark(PointInBox(), model, scenes, source="scenes").record
     assert "fix" not in plain.parameters
 

@@ -133,7 +133,7 @@ class NeighbourMedian:
         """The fixed backbone; raises as ``NormClipping``."""
         limit = _limit(self)
         return _changed(
-            backbone, self.name, lambda patches, grid: neighbour_median(patches, grid, limit)
+            backbone, self, lambda patches, grid: neighbour_median(patches, grid, limit)
         )
 
 
