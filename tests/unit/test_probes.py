@@ -320,6 +320,12 @@ def test_a_probe_runs_alone_as_a_benchmark_does(rare):
     assert {k: v.value for k, v in alone.record.values["position"].items()} == found
 
 
+def test_a_rate_at_the_end_of_those_tried_is_said(rare):
+    steep = PositionProbe(**{**QUICK, "rates": (1e-6, 1e-5, 0.3)})
+    _, outcome = values(run(everywhere, steep, **rare), "position")
+    assert "0.3 (the highest of those tried), best" in outcome.record.verdict[2]
+
+
 def test_bad_settings_are_said():
     for wrong in ({"seeds": 0}, {"rates": ()}, {"rates": (-1.0,)}, {"pictures": 1}, {"batch": 0}):
         with pytest.raises(ValueError, match=r"at least|above 0"):

@@ -109,7 +109,7 @@ class PixelProbe(Trained):
         """What was chosen, and what cannot be told."""
         heads = measures[0].heads
         solved_from = f"pixel map: solved from {heads.examples[0]:,} tokens"
-        chosen = chosen_note("pixel heads", heads) if heads.rates else solved_from
+        chosen = chosen_note("pixel heads", heads, self.rates) if heads.rates else solved_from
         return chosen, *cannot_tell(values, "pixels", "error_outlier")
 
 

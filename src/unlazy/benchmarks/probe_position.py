@@ -85,5 +85,5 @@ class PositionProbe(Trained):
         self, measures: Sequence[Any], values: Mapping[str, Mapping[str, Estimate]]
     ) -> tuple[str, ...]:
         """What was chosen, and what cannot be told."""
-        chosen = chosen_note("position heads", measures[0].heads)
+        chosen = chosen_note("position heads", measures[0].heads, self.rates)
         return chosen, *cannot_tell(values, "position", "top1_outlier")

@@ -122,4 +122,6 @@ class RegisterHeads(Trained):
     ) -> tuple[str, ...]:
         """What was chosen."""
         heads = measures[0].heads
-        return tuple(chosen_note(name, each) for name, each in heads.items() if each.rates)
+        return tuple(
+            chosen_note(name, each, self.rates) for name, each in heads.items() if each.rates
+        )

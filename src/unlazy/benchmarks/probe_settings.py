@@ -83,15 +83,18 @@ def subset_note(probe: Trained) -> str:
     return f"learned from {many} training pictures (--set pictures=none takes all)"
 
 
-def chosen_note(what: str, heads: Heads) -> str:
+def chosen_note(what: str, heads: Heads, tried: Sequence[float]) -> str:
     """On how much was learned, and which rates and epochs were chosen."""
     rates = ", ".join(f"{rate:g}" for rate in sorted(set(heads.rates)))
     low, high = min(heads.epochs), max(heads.epochs)
     epochs = f"epoch {low}" if low == high else f"epochs {low} to {high}"
     learned, held = heads.examples
+    ends = {"lowest": min(tried), "highest": max(tried)} if len(tried) > 1 else {}
+    at = [word for word, rate in ends.items() if rate in heads.rates]
+    hint = f" (the {' and the '.join(at)} of those tried)" if at else ""
     return (
-        f"{what}: {learned:,} examples to learn from and {held:,} held out; learning rate {rates},"
-        f" best after {epochs}"
+        f"{what}: {learned:,} examples to learn from and {held:,} held out; learning rate"
+        f" {rates}{hint}, best after {epochs}"
     )
 
 

@@ -92,7 +92,7 @@ class ThresholdSweep(Trained):
     ) -> tuple[str, ...]:
         """What was chosen, and what cannot be told."""
         heads = measures[0].judge.heads
-        chosen = (chosen_note(f"{self.probe} heads", heads),) if heads.rates else ()
+        chosen = (chosen_note(f"{self.probe} heads", heads, self.rates),) if heads.rates else ()
         return *chosen, *cannot_tell(values, "threshold_sweep", self.headline.key)
 
     def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:

@@ -109,7 +109,7 @@ class TokenClassProbe(Trained):
         heads = measures[0].heads
         if "top1_outlier" not in values.get("token_class", {}):
             return ("cannot tell: too few pictures have both outliers and other tokens",)
-        said = [chosen_note(f"{kind} classifiers", heads[kind]) for kind in KINDS]
+        said = [chosen_note(f"{kind} classifiers", heads[kind], self.rates) for kind in KINDS]
         if heads["cls"].weight.shape[-1] == 1:
             said.append("all training pictures are of one class: nothing is told apart")
         return tuple(said)
