@@ -91,8 +91,7 @@ def content(evidence: Evidence, thresholds: Thresholds) -> Answer:
     label = decide(local, overall)
     statistics = tuple(_statistics(evidence))
     if not statistics:
-        said = "; ".join(f"{name}: {why}" for name, why in evidence.not_run.items())
-        reason = f"Not run: {said or 'no probe was run'}."
+        reason = _not_run(evidence) or "Not run: no probe was asked for."
         return Answer(4, "cannot tell", reason, published=published)
     notes = tuple(
         f"{name}: {note}"
@@ -136,10 +135,16 @@ def _told(evidence: Evidence, local: Sequence[Held]) -> str:
         if held != "missing"
     ]
     said = f"The top 2 % by norm {'; '.join(found)}." if found else ""
+    return f"{said} {_not_run(evidence)}".strip()
+
+
+def _not_run(evidence: Evidence) -> str:
+    """Which probes were not run and why, each reason once; "" where all were."""
+    reasons: dict[str, list[str]] = {}
     for name, why in evidence.not_run.items():
         if name in PROBES:
-            said += f" Not run: {name} ({why})."
-    return said.strip()
+            reasons.setdefault(why, []).append(name)
+    return " ".join(f"Not run: {', '.join(names)} ({why})." for why, names in reasons.items())
 
 
 _ROWS = (
