@@ -159,6 +159,11 @@ def _is_fixed(model: str) -> bool:
     return any(job.fix for job in jobs() if job.model == model)
 
 
+def has(word: str) -> bool:
+    """Whether there is a Record of a benchmark, or under a fix."""
+    return any(word in key.split() for key in read())
+
+
 def refusals() -> list[str]:
     """What commands said that would not run, once each."""
     said = (record["refused"] for record in read().values() if "refused" in record)
@@ -189,8 +194,7 @@ def page() -> str:
         "holds": holds,
         "refusals": refusals,
         "commands": commands,
-        "names": names,
-        "read": read,
+        "has": has,
     }
     return render(EVIDENCE / "localisation.md.j2", tools)
 

@@ -284,7 +284,7 @@ def test_a_saved_folder_is_a_model_of_the_command_line(tmp_path):
     x = images(model)
     assert torch.equal(backbone.encode(x), model.pooled(model.forward_features(x)))
     (tmp_path / "mine" / "config.json").write_text("{}")
-    with pytest.raises(UnknownName, match=r"recipe\.json \(or unlazy's config\.json\) is missing"):
+    with pytest.raises(UnknownName, match=r"nor a saved model: recipe\.json is missing"):
         load_backbone(f"file:{tmp_path / 'mine'}")
 
 

@@ -61,9 +61,9 @@ def load_run(folder: str, *, weights: Any = "pretrained", size: int | None = Non
     run = Path(folder)
     recipe = _described(run)
     if recipe is None or not (run / WEIGHTS).is_file():
-        missing = WEIGHTS if recipe is not None else "recipe.json (or unlazy's config.json)"
+        missing = WEIGHTS if recipe is not None else "recipe.json"
         raise UnknownName(
-            f"{folder} is no finished run: {missing} is missing."
+            f"{folder} is no finished run, nor a saved model: {missing} is missing."
             " For weights of a known architecture use --checkpoint FILE with timm:NAME."
         )
     chosen = run / WEIGHTS if weights == "pretrained" else weights
