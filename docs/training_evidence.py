@@ -43,8 +43,14 @@ def collect(runs: Path) -> None:
         for shipped in [run / "shipped" / "card.json"]
         if (run / "card.json").is_file()
     ]
+    known = {_run_of(card): card for card in [*read("tiny_imagenet"), *found]}
     if found:
-        write("tiny_imagenet", found)
+        write("tiny_imagenet", [known[each] for each in sorted(known)])
+
+
+def _run_of(card: Card) -> tuple[str, int]:
+    """Which run a card is of: a new one takes the place of an older one."""
+    return card["name"], card["recipe"]["seed"]
 
 
 def write(study: str, cards: Sequence[Card]) -> None:
