@@ -9,7 +9,7 @@ from unlazy.report.claims.answer import Answer, Statistic, Thresholds, Verdict, 
 from unlazy.report.claims.evidence import Evidence, difference
 from unlazy.report.claims.families import family, partner, relatives
 from unlazy.report.claims.published import figures
-from unlazy.report.claims.single import NO_GROUP, norm_statistics, presence, too_few
+from unlazy.report.claims.single import NO_GROUP, norm_statistics, peaks, presence, too_few
 from unlazy.report.sentences import number
 
 APART = 1.5
@@ -120,7 +120,8 @@ def registers(one: Evidence, everyone: Sequence[Evidence], thresholds: Threshold
         for label, each in rows
         if each is not None
     )
-    verdict, reason = _registers(bare, full, norms, accuracy, thresholds)
+    kept = (_attention(bare, full, focus, thresholds), _harm(bare, full, accuracy, thresholds))
+    verdict, reason = _registers(bare, full, norms, kept, thresholds)
     names = f"{full.label} against {bare.label}: "
     return Answer(5, verdict, names + reason, statistics, published=published)
 
@@ -142,10 +143,10 @@ def _registers(
     bare: Evidence,
     full: Evidence,
     norms: Estimate | None,
-    accuracy: Estimate | None,
+    others: Sequence[tuple[Verdict, str]],
     thresholds: Thresholds,
 ) -> tuple[Verdict, str]:
-    """Verdict on a pair, and why."""
+    """Verdict on a pair, and why; ``others``: what attention and accuracy say."""
     few = too_few(bare, thresholds) or too_few(full, thresholds)
     if few:
         return "cannot tell", few
@@ -160,14 +161,39 @@ def _registers(
             "cannot tell",
             f"norms are {'lower' if lower else 'not surely lower'}: {_has(after)}.",
         )
+    found = [verdict for verdict, _ in others]
+    least: Verdict = next((v for v in ("does not hold", "cannot tell") if v in found), "holds")
+    return least, f"high norms are gone; {'; '.join(said for _, said in others)}."
+
+
+def _attention(
+    bare: Evidence, full: Evidence, focus: Estimate | None, thresholds: Thresholds
+) -> tuple[Verdict, str]:
+    """Whether peaks of attention are lower with registers, or were not there to be removed."""
+    if focus is None:
+        return "cannot tell", "attention was not compared (it could not be read of both)"
+    moved, line = side(focus, 0.0), thresholds.concentrated
+    before, after = (side(peaks(each.values), line) for each in (bare, full))
+    if moved == "does not hold":
+        return "holds", "attention is less concentrated"
+    if before == after == "does not hold":
+        return "holds", "attention was not concentrated, and is not"
+    if moved == "holds" and after == "holds":
+        return "does not hold", "attention is more concentrated"
+    return "cannot tell", "whether attention is less concentrated is too uncertain"
+
+
+def _harm(
+    bare: Evidence, full: Evidence, accuracy: Estimate | None, thresholds: Thresholds
+) -> tuple[Verdict, str]:
+    """Whether accuracy stays."""
     if accuracy is None:
         why = full.not_run.get("knn") or bare.not_run.get("knn") or "the pictures are of one class"
-        return "cannot tell", f"high norms are gone, but accuracy was not compared ({why})."
+        return "cannot tell", f"accuracy was not compared ({why})"
     harm = side(accuracy, -thresholds.harm)
     said = {
-        "holds": "high norms are gone, and accuracy is no lower by more than"
-        f" {100 * thresholds.harm:.0f} point.",
-        "does not hold": "high norms are gone, but accuracy is lower.",
-        "cannot tell": "high norms are gone; whether accuracy is lower is too uncertain.",
+        "holds": f"accuracy is no lower by more than {100 * thresholds.harm:.0f} point",
+        "does not hold": "accuracy is lower",
+        "cannot tell": "whether accuracy is lower is too uncertain",
     }
     return harm, said[harm]
