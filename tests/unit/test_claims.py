@@ -50,6 +50,8 @@ def test_few_pictures_decide_nothing():
         (UNSURE, "cannot tell"),
         (Estimate(0.2, 0.15, 0.25), "does not hold"),
         (Estimate(0.8), "cannot tell"),
+        (Estimate(1.0, 1.0, 1.0), "cannot tell"),  # the same in every picture
+        (Estimate(0.0, 0.0, 0.0), "cannot tell"),
     ],
 )
 def test_claim_1_takes_an_overlap_whose_interval_is_clear_of_the_line(overlap, verdict):

@@ -93,7 +93,11 @@ def artifacts(evidence: Evidence, thresholds: Thresholds) -> Answer:
     line = max(chance, thresholds.majority_overlap)
     label = side(overlap, line)
     verdict, reason = _artifacts(evidence, thresholds, label, most)
-    than = {"holds": "more than", "does not hold": "less than", "cannot tell": "not other than"}
+    than = {
+        "holds": "more than",
+        "does not hold": "less than",
+        "cannot tell": "not surely other than",
+    }
     reason += (
         f" Norms are {kind_of(values)}. The overlap is {overlap.value:.2g}; by chance it is"
         f" {chance:.2g}"
