@@ -126,19 +126,21 @@ ERROR = {
     "r2_outlier": Estimate(0.2),
     "r2_normal": Estimate(0.7),
 }
-GAIN = {"outlier_minus_normal": Estimate(0.2, 0.1, 0.3)}
+TAUGHT = {"pictures": Estimate(40.0), "top1_normal": Estimate(0.6, 0.5, 0.7)}
+GAIN = {**TAUGHT, "outlier_minus_normal": Estimate(0.2, 0.1, 0.3)}
 
 
 def probed(*, entropy=0.9, place=LESS, error=ERROR, gain=GAIN, high=True):
     one = outcome(observed(high=high), "position", entropy_outlier=Estimate(entropy), **place)
+    one = told(one, "labels", classes=Estimate(4.0))
     return outcome(outcome(one, "pixels", **error), "token-class", **gain)
 
 
 def test_claim_4_takes_less_local_and_more_global():
     assert content(probed(), LINES).verdict == "holds"
-    worse = {"outlier_minus_normal": Estimate(-0.2, -0.3, -0.1)}
+    worse = {**TAUGHT, "outlier_minus_normal": Estimate(-0.2, -0.3, -0.1)}
     assert content(probed(gain=worse), LINES).verdict == "does not hold"
-    unsure = {"outlier_minus_normal": Estimate(0.1, -0.1, 0.3)}
+    unsure = {**TAUGHT, "outlier_minus_normal": Estimate(0.1, -0.1, 0.3)}
     assert content(probed(gain=unsure), LINES).verdict == "cannot tell"
     better = {
         "error_outlier_minus_normal": Estimate(-600.0, -700.0, -500.0),
@@ -149,6 +151,24 @@ def test_claim_4_takes_less_local_and_more_global():
     assert content(probed(place=MORE, error=better), LINES).verdict == "does not hold"
     assert content(probed(high=False), LINES).verdict == "cannot tell"
     assert content(probed(high=False), LINES).by_label == "holds"
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        ({**GAIN, "pictures": Estimate(29.0)}, "29 labelled pictures"),
+        ({"pictures": Estimate(0.0), "training_pictures": Estimate(9.0)}, "0 labelled pictures"),
+        ({**GAIN, "top1_normal": Estimate(0.3, 0.2, 0.4)}, "than chance, 1 in 4"),
+    ],
+)
+def test_claim_4_says_why_the_class_could_not_be_tested(gain, said):
+    found = content(probed(gain=gain), LINES)
+    assert found.verdict == "cannot tell"
+    assert "The picture's class could not be tested: " in found.reason
+    assert said in found.reason
+    assert "class than the others" not in found.reason
+    either = {**GAIN, "top1_normal": Estimate(0.2), "top1_outlier": Estimate(0.5, 0.4, 0.6)}
+    assert content(probed(gain=either), LINES).verdict == "holds"
 
 
 def test_claim_4_ignores_positions_that_can_be_guessed():
