@@ -106,10 +106,30 @@ def test_claim_2_takes_sizes_on_both_sides_of_300_million():
     assert growth(small, [small, clean], LINES).verdict == "does not hold"
     both = like(high, name=small.facts.name, parameters=small.parameters)
     answer = growth(both, [both, large], LINES)
-    assert answer.verdict == "cannot tell"  # no rise
-    assert "size alone does not decide" in answer.reason
+    assert answer.verdict == "does not hold"
+    assert "Smaller ones have them too" in answer.reason
+    assert "grids" not in answer.reason
+    facts = dataclasses.replace(large.facts, size=(128, 96))
+    wider = dataclasses.replace(large, findings=dataclasses.replace(large.findings, facts=facts))
+    seen = growth(small, [small, wider], LINES)
+    assert (seen.verdict, "grids of 8 x 8, 16 x 12 patches" in seen.reason) == ("holds", True)
     control = like(high, name=large.facts.name, parameters=large.parameters, random=True)
     assert "one size only" in growth(small, [small, control], LINES).reason
+
+
+def test_claim_2_takes_large_models_alone_even_where_norms_rise():
+    high, many = observed(high=True), {index: 1000.0 + index for index in range(40)}
+    seen = high.findings.measured.seen
+    seen = {**seen, "norms": with_rows(seen["norms"], peak_over_median=many)}
+    measured = dataclasses.replace(high.findings.measured, seen=seen)
+    more = dataclasses.replace(high, findings=dataclasses.replace(high.findings, measured=measured))
+    small = like(high, name="timm:vit_small_patch14_dinov2", parameters=22_000_000)
+    large = like(more, name="timm:vit_large_patch14_dinov2", parameters=304_000_000)
+    answer = growth(small, [small, large], LINES)
+    assert answer.statistics[-1].found.low > 0
+    assert answer.verdict == "does not hold"
+    unsure = told(small, "norms", share_over_3median=Estimate(0.0001, 0.0, 0.003))
+    assert growth(unsure, [unsure, large], LINES).verdict == "cannot tell"
 
 
 def outcome(one, name, **numbers):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from unlazy.benchmarks.probe import grid_of
 from unlazy.ledger import Estimate
 from unlazy.report.claims.answer import Answer, Statistic, Thresholds, Verdict, side
 from unlazy.report.claims.evidence import Evidence, difference
@@ -47,7 +48,7 @@ def growth(one: Evidence, everyone: Sequence[Evidence], thresholds: Thresholds) 
         label = f"largest norm over the median, {large.label} minus {small.label}"
         own.append(Statistic(label, rise, 0.0))
     verdict, reason = _growth(sizes, side(rise, 0.0), thresholds)
-    return Answer(2, verdict, whose + reason, tuple(own), published=published)
+    return Answer(2, verdict, whose + reason + _grids(sizes), tuple(own), published=published)
 
 
 def _growth(
@@ -76,11 +77,25 @@ def _growth(
     below = [found[id(each)] for each in sizes if each not in large]
     if "none" in above:
         return "does not hold", f"{said} A model above {millions(thresholds.large)} has none."
+    if "group" in below:
+        return "does not hold", f"{said} Smaller ones have them too, so it is not large ones alone."
     if any(each in ("unsure", "tail") for each in above):
         return "cannot tell", f"{said} Not every large model surely has a separate group."
-    if all(each == "none" for each in below):
-        return rise if rise != "does not hold" else "cannot tell", said
-    return rise, f"{said} Smaller ones have them too, so size alone does not decide."
+    if any(each != "none" for each in below):
+        return "cannot tell", f"{said} Whether smaller ones have none is not sure."
+    return rise if rise != "does not hold" else "cannot tell", said
+
+
+def _grids(sizes: Sequence[Evidence]) -> str:
+    """That models were seen on grids of different size; "" where they were not."""
+    grids = sorted({grid_of(each.facts) for each in sizes})
+    if len(grids) < 2:
+        return ""
+    listed = ", ".join(f"{height} x {width}" for height, width in grids)
+    return (
+        f" They were seen on grids of {listed} patches; the largest norm of more patches is larger"
+        " anyhow."
+    )
 
 
 def _has(there: str) -> str:
