@@ -17,6 +17,8 @@ POSITION_SHARE, POSITION_EPOCHS = 5, 10
 """Position is learned in epochs, each a pass through the model: from every fifth of the training
 pictures that the others learn from in one pass, ten times; chosen by us, so that claims take
 minutes. The paper takes all pictures and up to 30 epochs."""
+FEWEST = 2
+"""Training pictures that a probe needs: one to learn from, one held out."""
 Held = Literal["less", "more", "unclear", "void", "missing"]
 """High-norm patches against the others: less of it, more, neither for sure, a test that says
 nothing, or no test."""
@@ -25,12 +27,12 @@ nothing, or no test."""
 def settings(probe: str, pictures: int) -> list[str]:
     """KEY=VALUE of a probe that learns from so many training pictures.
 
-    >>> settings("pixels", 500), settings("position", 500)
-    (['pictures=500'], ['pictures=100', 'epochs=10'])
+    >>> settings("pixels", 500), settings("position", 500), settings("position", 9)
+    (['pictures=500'], ['pictures=100', 'epochs=10'], ['pictures=2', 'epochs=10'])
     """
-    if probe != "position":
-        return [f"pictures={pictures}"]
-    return [f"pictures={max(1, pictures // POSITION_SHARE)}", f"epochs={POSITION_EPOCHS}"]
+    count = pictures // POSITION_SHARE if probe == "position" else pictures
+    chosen = [f"pictures={max(FEWEST, count)}"]
+    return [*chosen, f"epochs={POSITION_EPOCHS}"] if probe == "position" else chosen
 
 
 def figure(evidence: Evidence, probe: str, key: str) -> Estimate | None:
