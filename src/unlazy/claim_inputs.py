@@ -67,7 +67,6 @@ def _probed(
     found: Any, backbone: Any, data: Data, options: Options, keep: Path
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Outcomes of claim 4's probes, and why some were not run."""
-    from unlazy import distributed
     from unlazy.catalog import find
     from unlazy.report.claims.content import PROBES, settings
     from unlazy.report.claims.evidence import lacking
@@ -85,7 +84,6 @@ def _probed(
         if name not in not_run
     ]
     with progress(f"{found.label}: {', '.join(each.name for each in chosen)}") as (bar, task):
-        bar.update(task, total=len(distributed.shard(len(pictures))))
         outcomes = run_probes(
             chosen,
             backbone,

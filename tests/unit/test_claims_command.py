@@ -149,6 +149,15 @@ def test_one_model_with_its_control_on_pictures_without_a_training_split(pair, t
         assert words in page
 
 
+@pytest.mark.parametrize("pictures", [1, 9])
+def test_few_pictures_are_told_as_such(root, pair, tmp_path, pictures):
+    """A fifth of them, for position, is less than a probe can learn from."""
+    done(["claims", pair[0], "--data", str(root), "--pictures", str(pictures), "-o", str(tmp_path)])
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert {each["verdict"] for each in record["benchmark"]["claims"]} == {"cannot tell"}
+    assert f"There are {pictures} pictures" in record["benchmark"]["claims"][3]["reason"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from unlazy.benchmarks.probe import grid_of
 from unlazy.ledger import Estimate
 from unlazy.report.claims.answer import Answer, Statistic, Thresholds, Verdict, side
 from unlazy.report.claims.evidence import Evidence, difference
 from unlazy.report.claims.families import family, partner, relatives
 from unlazy.report.claims.published import figures
-from unlazy.report.claims.single import NO_GROUP, norm_statistics, presence, too_few
+from unlazy.report.claims.single import NO_GROUP, norm_statistics, peaks, presence, too_few
 from unlazy.report.sentences import number
 
 APART = 1.5
@@ -47,7 +48,7 @@ def growth(one: Evidence, everyone: Sequence[Evidence], thresholds: Thresholds) 
         label = f"largest norm over the median, {large.label} minus {small.label}"
         own.append(Statistic(label, rise, 0.0))
     verdict, reason = _growth(sizes, side(rise, 0.0), thresholds)
-    return Answer(2, verdict, whose + reason, tuple(own), published=published)
+    return Answer(2, verdict, whose + reason + _grids(sizes), tuple(own), published=published)
 
 
 def _growth(
@@ -76,11 +77,25 @@ def _growth(
     below = [found[id(each)] for each in sizes if each not in large]
     if "none" in above:
         return "does not hold", f"{said} A model above {millions(thresholds.large)} has none."
+    if "group" in below:
+        return "does not hold", f"{said} Smaller ones have them too, so it is not large ones alone."
     if any(each in ("unsure", "tail") for each in above):
         return "cannot tell", f"{said} Not every large model surely has a separate group."
-    if all(each == "none" for each in below):
-        return rise if rise != "does not hold" else "cannot tell", said
-    return rise, f"{said} Smaller ones have them too, so size alone does not decide."
+    if any(each != "none" for each in below):
+        return "cannot tell", f"{said} Whether smaller ones have none is not sure."
+    return rise if rise != "does not hold" else "cannot tell", said
+
+
+def _grids(sizes: Sequence[Evidence]) -> str:
+    """That models were seen on grids of different size; "" where they were not."""
+    grids = sorted({grid_of(each.facts) for each in sizes})
+    if len(grids) < 2:
+        return ""
+    listed = ", ".join(f"{height} x {width}" for height, width in grids)
+    return (
+        f" They were seen on grids of {listed} patches; the largest norm of more patches is larger"
+        " anyhow."
+    )
 
 
 def _has(there: str) -> str:
@@ -120,7 +135,8 @@ def registers(one: Evidence, everyone: Sequence[Evidence], thresholds: Threshold
         for label, each in rows
         if each is not None
     )
-    verdict, reason = _registers(bare, full, norms, accuracy, thresholds)
+    kept = (_attention(bare, full, focus, thresholds), _harm(bare, full, accuracy, thresholds))
+    verdict, reason = _registers(bare, full, norms, kept, thresholds)
     names = f"{full.label} against {bare.label}: "
     return Answer(5, verdict, names + reason, statistics, published=published)
 
@@ -142,10 +158,10 @@ def _registers(
     bare: Evidence,
     full: Evidence,
     norms: Estimate | None,
-    accuracy: Estimate | None,
+    others: Sequence[tuple[Verdict, str]],
     thresholds: Thresholds,
 ) -> tuple[Verdict, str]:
-    """Verdict on a pair, and why."""
+    """Verdict on a pair, and why; ``others``: what attention and accuracy say."""
     few = too_few(bare, thresholds) or too_few(full, thresholds)
     if few:
         return "cannot tell", few
@@ -160,14 +176,39 @@ def _registers(
             "cannot tell",
             f"norms are {'lower' if lower else 'not surely lower'}: {_has(after)}.",
         )
+    found = [verdict for verdict, _ in others]
+    least: Verdict = next((v for v in ("does not hold", "cannot tell") if v in found), "holds")
+    return least, f"high norms are gone; {'; '.join(said for _, said in others)}."
+
+
+def _attention(
+    bare: Evidence, full: Evidence, focus: Estimate | None, thresholds: Thresholds
+) -> tuple[Verdict, str]:
+    """Whether peaks of attention are lower with registers, or were not there to be removed."""
+    if focus is None:
+        return "cannot tell", "attention was not compared (it could not be read of both)"
+    moved, line = side(focus, 0.0), thresholds.concentrated
+    before, after = (side(peaks(each.values), line) for each in (bare, full))
+    if moved == "does not hold":
+        return "holds", "attention is less concentrated"
+    if before == after == "does not hold":
+        return "holds", "attention was not concentrated, and is not"
+    if moved == "holds" and after == "holds":
+        return "does not hold", "attention is more concentrated"
+    return "cannot tell", "whether attention is less concentrated is too uncertain"
+
+
+def _harm(
+    bare: Evidence, full: Evidence, accuracy: Estimate | None, thresholds: Thresholds
+) -> tuple[Verdict, str]:
+    """Whether accuracy stays."""
     if accuracy is None:
         why = full.not_run.get("knn") or bare.not_run.get("knn") or "the pictures are of one class"
-        return "cannot tell", f"high norms are gone, but accuracy was not compared ({why})."
+        return "cannot tell", f"accuracy was not compared ({why})"
     harm = side(accuracy, -thresholds.harm)
     said = {
-        "holds": "high norms are gone, and accuracy is no lower by more than"
-        f" {100 * thresholds.harm:.0f} point.",
-        "does not hold": "high norms are gone, but accuracy is lower.",
-        "cannot tell": "high norms are gone; whether accuracy is lower is too uncertain.",
+        "holds": f"accuracy is no lower by more than {100 * thresholds.harm:.0f} point",
+        "does not hold": "accuracy is lower",
+        "cannot tell": "whether accuracy is lower is too uncertain",
     }
     return harm, said[harm]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -156,10 +157,17 @@ class Answer:
 def side(found: Estimate | None, line: float) -> Verdict:
     """Whether an interval lies above a line, below it, or neither.
 
+    Where all pictures have the same number, redrawing them moves nothing: an interval without width
+    knows no uncertainty, and cannot tell.
+
     >>> side(Estimate(0.3, 0.1, 0.5), 0.0), side(Estimate(0.3, -0.1, 0.5), 0.0)
     ('holds', 'cannot tell')
+    >>> side(Estimate(1.0, 1.0, 1.0), 0.0)
+    'cannot tell'
     """
     if found is None or found.low is None or found.high is None:
+        return "cannot tell"
+    if math.isclose(found.low, found.high):
         return "cannot tell"
     if found.low > line:
         return "holds"

@@ -10,12 +10,15 @@ from unlazy.report.claims.answer import Answer, Statistic, Thresholds, Verdict, 
 from unlazy.report.claims.evidence import Evidence
 from unlazy.report.claims.published import figures
 from unlazy.report.claims.single import NO_GROUP, presence, too_few
+from unlazy.report.sentences import number
 
 PROBES = ("position", "pixels", "token-class")
 POSITION_SHARE, POSITION_EPOCHS = 5, 10
 """Position is learned in epochs, each a pass through the model: from every fifth of the training
 pictures that the others learn from in one pass, ten times; chosen by us, so that claims take
 minutes. The paper takes all pictures and up to 30 epochs."""
+FEWEST = 2
+"""Training pictures that a probe needs: one to learn from, one held out."""
 Held = Literal["less", "more", "unclear", "void", "missing"]
 """High-norm patches against the others: less of it, more, neither for sure, a test that says
 nothing, or no test."""
@@ -24,12 +27,12 @@ nothing, or no test."""
 def settings(probe: str, pictures: int) -> list[str]:
     """KEY=VALUE of a probe that learns from so many training pictures.
 
-    >>> settings("pixels", 500), settings("position", 500)
-    (['pictures=500'], ['pictures=100', 'epochs=10'])
+    >>> settings("pixels", 500), settings("position", 500), settings("position", 9)
+    (['pictures=500'], ['pictures=100', 'epochs=10'], ['pictures=2', 'epochs=10'])
     """
-    if probe != "position":
-        return [f"pictures={pictures}"]
-    return [f"pictures={max(1, pictures // POSITION_SHARE)}", f"epochs={POSITION_EPOCHS}"]
+    count = pictures // POSITION_SHARE if probe == "position" else pictures
+    chosen = [f"pictures={max(FEWEST, count)}"]
+    return [*chosen, f"epochs={POSITION_EPOCHS}"] if probe == "position" else chosen
 
 
 def figure(evidence: Evidence, probe: str, key: str) -> Estimate | None:
@@ -71,10 +74,36 @@ def pixels(evidence: Evidence) -> Held:
     return found if found == ("less" if worse else "more") else "unclear"
 
 
-def picture(evidence: Evidence) -> Held:
-    """What the accuracy of the picture's class says."""
+def picture(evidence: Evidence, thresholds: Thresholds) -> Held:
+    """What the accuracy of the picture's class says; void where it was not well tested."""
     gain = figure(evidence, "token-class", "outlier_minus_normal")
-    return "missing" if gain is None else _MORE[side(gain, 0.0)]
+    if gain is None:
+        return "missing"
+    return "void" if untested(evidence, thresholds) else _MORE[side(gain, 0.0)]
+
+
+def untested(evidence: Evidence, thresholds: Thresholds) -> str:
+    """Why a class probe that was run says nothing; "" where it does, or was not run.
+
+    That patches of one kind must tell the class more often than by chance is ours: else nothing was
+    learned that could differ.
+    """
+    if "token-class" not in evidence.outcomes:
+        return ""
+    found, least = figure(evidence, "token-class", "pictures"), int(thresholds.fewest_pictures)
+    count = 0 if found is None else int(found.value)
+    if count < least:
+        return (
+            f"{count} labelled pictures have a patch of the top 2 % and another; a verdict takes"
+            f" {least} or more"
+        )
+    if figure(evidence, "token-class", "outlier_minus_normal") is None:
+        return "nothing was learned of it"
+    classes = number(evidence.values, "labels", "classes", 1.0)
+    known = (figure(evidence, "token-class", f"top1_{who}") for who in ("outlier", "normal"))
+    if any(side(each, 1 / max(1.0, classes)) == "holds" for each in known):
+        return ""
+    return f"no kind of patch tells it surely more often than chance, 1 in {classes:.0f}"
 
 
 def content(evidence: Evidence, thresholds: Thresholds) -> Answer:
@@ -82,12 +111,15 @@ def content(evidence: Evidence, thresholds: Thresholds) -> Answer:
 
     Holds where position or pixels say less, neither says more, and the class says more.
 
-    Source: the paper's claim 4 and Tables 1 to 3; that intervals of paired
-    differences must exclude zero is ours.
+    Intervals are over evaluated pictures, not over trainings of the probes.
+
+    Source: the paper's claim 4 and Tables 1 to 3; that intervals of paired differences must
+    exclude zero is ours.
     """
     published = () if evidence.control else figures(evidence.facts.name, 4)
     local = (position(evidence, thresholds), pixels(evidence))
-    overall, told = picture(evidence), _told(evidence, local)
+    overall = picture(evidence, thresholds)
+    told = _told(evidence, local, overall, untested(evidence, thresholds))
     label = decide(local, overall)
     statistics = tuple(_statistics(evidence))
     if not statistics:
@@ -120,22 +152,21 @@ def decide(local: Sequence[Held], overall: Held) -> Verdict:
     return "holds" if less and not more and overall == "more" else "cannot tell"
 
 
-def _told(evidence: Evidence, local: Sequence[Held]) -> str:
-    """What each test says, in words, and what of it was not run."""
+def _told(evidence: Evidence, local: Sequence[Held], overall: Held, why: str) -> str:
+    """What each test says, in words, and what was not run; ``why`` the class says nothing."""
     words = {
         "less": "hold less of {what} than the others",
         "more": "hold more of {what} than the others",
         "unclear": "differ from the others in {what} by no more than chance may",
         "void": "keep to the same places, so that {what} can be guessed and says nothing",
     }
-    tests = (("their position", local[0]), ("their pixels", local[1]))
-    found = [
-        words[held].format(what=what)
-        for what, held in (*tests, ("the picture's class", picture(evidence)))
-        if held != "missing"
-    ]
+    tests = [("their position", local[0]), ("their pixels", local[1])]
+    if not why:
+        tests.append(("the picture's class", overall))
+    found = [words[held].format(what=what) for what, held in tests if held != "missing"]
     said = f"The top 2 % by norm {'; '.join(found)}." if found else ""
-    return f"{said} {_not_run(evidence)}".strip()
+    lost = f"The picture's class could not be tested: {why}." if why else ""
+    return " ".join(each for each in (said, lost, _not_run(evidence)) if each)
 
 
 def _not_run(evidence: Evidence) -> str:

@@ -48,6 +48,12 @@ def scaled(found: Estimate, factor: float) -> Estimate:
     return Estimate(found.value * factor, low, high)
 
 
+def peaks(values: Values) -> Estimate | None:
+    """Attention on the top 2 % of the patches, in even shares; None where it was not measured."""
+    mass = estimate(values, "attention", "top_mass")
+    return None if mass is None else scaled(mass, 1 / number(values, "attention", "top_share"))
+
+
 def norm_statistics(evidence: Evidence) -> list[Statistic]:
     """What is known of high norms."""
     values = evidence.values
@@ -76,19 +82,22 @@ def artifacts(evidence: Evidence, thresholds: Thresholds) -> Answer:
     grid = evidence.findings.measured.seen["attention"].stack("map").shape[1:]
     patches = grid[0] * grid[1]
     chance = chance_overlap(patches, max(1, round(thresholds.top_share * patches)))
-    mass, top = estimate(values, "attention", "top_mass"), number(values, "attention", "top_share")
-    peaks = Estimate(float("nan")) if mass is None else scaled(mass, 1 / top)
+    most = peaks(values) or Estimate(float("nan"))
     rank = estimate(values, "attention", "rank_correlation_with_norm")
     statistics = [
         Statistic("overlap (IoU) of top-norm and top-attention patches", overlap, chance),
         *([] if rank is None else [Statistic("rank correlation, norm and attention", rank, 0.0)]),
-        Statistic("attention on the top 2 % over an even share", peaks, 1.0),
+        Statistic("attention on the top 2 % over an even share", most, 1.0),
         *norms,
     ]
     line = max(chance, thresholds.majority_overlap)
     label = side(overlap, line)
-    verdict, reason = _artifacts(evidence, thresholds, label, peaks)
-    than = {"holds": "more than", "does not hold": "less than", "cannot tell": "not other than"}
+    verdict, reason = _artifacts(evidence, thresholds, label, most)
+    than = {
+        "holds": "more than",
+        "does not hold": "less than",
+        "cannot tell": "not surely other than",
+    }
     reason += (
         f" Norms are {kind_of(values)}. The overlap is {overlap.value:.2g}; by chance it is"
         f" {chance:.2g}"
@@ -98,7 +107,7 @@ def artifacts(evidence: Evidence, thresholds: Thresholds) -> Answer:
 
 
 def _artifacts(
-    evidence: Evidence, thresholds: Thresholds, label: Verdict, peaks: Estimate
+    evidence: Evidence, thresholds: Thresholds, label: Verdict, most: Estimate
 ) -> tuple[Verdict, str]:
     """Verdict of claim 1 and why, from what the overlap says."""
     few = too_few(evidence, thresholds)
@@ -115,10 +124,10 @@ def _artifacts(
             " patches with the most attention is too uncertain.",
         }
         return label, said[label]
-    has_peaks = side(peaks, thresholds.concentrated) == "holds"
+    has_peaks = side(most, thresholds.concentrated) == "holds"
     if there != "unsure" and has_peaks and label == "does not hold":
         return label, (
-            f"{NO_GROUP[there]} Attention has peaks all the same ({peaks.value:.3g} times an even"
+            f"{NO_GROUP[there]} Attention has peaks all the same ({most.value:.3g} times an even"
             " share), and at other patches: these are high-attention, not high-norm."
         )
     return "cannot tell", NO_GROUP[there]
