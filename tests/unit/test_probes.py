@@ -326,6 +326,31 @@ def test_a_rate_at_the_end_of_those_tried_is_said(rare):
     assert "0.3 (the highest of those tried), best" in outcome.record.verdict[2]
 
 
+def test_heads_that_diverge_are_no_result(rare):
+    def loud(design):
+        return lambda patches: (1e3 * design(patches)[0], norms_of(patches))
+
+    wild = {**QUICK, "rates": (1e37, 3e37), "epochs": 2}
+    for design, probe in (
+        (everywhere, PositionProbe(**wild)),
+        (everywhere, PixelProbe(method="adamw", **wild)),
+        (classes_in_outliers, TokenClassProbe(**wild)),
+        (everywhere, RegisterHeads(**wild)),
+    ):
+        with pytest.raises(ValueError, match=r"with none of the rates 1e\+37, 3e\+37") as said:
+            run(loud(design), probe, **rare)
+        assert probe.name in str(said.value).replace("_", "-")
+
+
+def test_a_rate_that_diverges_leaves_the_others_alone(rare):
+    quick = {**QUICK, "epochs": 3}
+    loud = lambda patches: (1e3 * everywhere(patches)[0], norms_of(patches))  # noqa: E731
+    probes = (PositionProbe(**{**quick, "rates": rates}) for rates in ((0.3,), (0.3, 3e37)))
+    alone, both = (values(run(loud, probe, **rare), "position") for probe in probes)
+    assert both[0] == alone[0]
+    assert any("learning rate 0.3 " in note for note in both[1].record.verdict)
+
+
 def test_bad_settings_are_said():
     for wrong in ({"seeds": 0}, {"rates": ()}, {"rates": (-1.0,)}, {"pictures": 1}, {"batch": 0}):
         with pytest.raises(ValueError, match=r"at least|above 0"):

@@ -94,7 +94,8 @@ class TokenClassProbe(Trained):
         for kind in KINDS:
             rows = torch.from_numpy(seen.stack(kind)[known]).float().to(device)  # (n, 1 or S, D)
             tokens = rows.transpose(0, 1).expand(self.seeds, -1, -1)
-            found[kind] = fit(tokens, labels, plan, self.lesson, classes=classes)
+            name = f"{self.name}, {kind} tokens"
+            found[kind] = fit(tokens, labels, plan, self.lesson, classes=classes, name=name)
         return found
 
     def notes(self, facts: Facts) -> tuple[str, ...]:

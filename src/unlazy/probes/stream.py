@@ -77,7 +77,8 @@ def learn(
             left there.
 
     Raises:
-        ValueError: fewer than two training pictures, or none that can be used.
+        ValueError: fewer than two training pictures, or none that can be used; a head that learns
+            with no rate.
     """
     check_view(reading.backbone, reading.view)
     part = training if lesson.pictures is None else Spread(training, lesson.pictures)
@@ -98,7 +99,7 @@ def learn(
             f"{len(school.skipped)} training pictures could not be used, first {name}: {reason}",
             stacklevel=2,
         )
-    return {name: bank.heads() for name, bank in school.banks.items()}
+    return {name: bank.heads(name) for name, bank in school.banks.items()}
 
 
 def held_out(count: int, seed: int) -> tuple[list[int], list[int]]:
