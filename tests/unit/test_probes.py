@@ -8,6 +8,8 @@ import torch
 
 from planted_tokens import Drawn, Planted, bright_of, labels_of, noise_of
 from reference import probes as reference
+from unlazy.benchmarks.classification import KNN
+from unlazy.benchmarks.linear import LinearProbe
 from unlazy.benchmarks.probe_pixels import PixelProbe
 from unlazy.benchmarks.probe_position import PositionProbe
 from unlazy.benchmarks.probe_registers import RegisterHeads
@@ -15,7 +17,7 @@ from unlazy.benchmarks.probe_sweep import ThresholdSweep
 from unlazy.benchmarks.probe_token_class import TokenClassProbe
 from unlazy.probes.position import PositionTask
 from unlazy.probes.task import Plan
-from unlazy.report.bench import run_benchmark
+from unlazy.report.bench import check_needs, run_benchmark
 from unlazy.report.probe import run_probes
 
 TRAINING, EVALUATED = Drawn(80, seed=1), Drawn(50, seed=2)
@@ -349,6 +351,35 @@ def test_a_rate_that_diverges_leaves_the_others_alone(rare):
     alone, both = (values(run(loud, probe, **rare), "position") for probe in probes)
     assert both[0] == alone[0]
     assert any("learning rate 0.3 " in note for note in both[1].record.verdict)
+
+
+class Named:
+    """Says by its ids, or else by its names, what labels mean."""
+
+    def __init__(self, classes, *, wnids=None):
+        self.classes, self.wnids = classes, wnids
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return TRAINING[index]
+
+
+@pytest.mark.parametrize("probe", [TokenClassProbe(), RegisterHeads(), KNN(), LinearProbe()])
+def test_other_classes_in_training_are_refused(probe):
+    names = list("abcd")
+    for training, evaluated, said in (
+        (Named(names), Named(list("abdc")), "label 2 is 'c' in training and 'd' here"),
+        (Named(names), Named(names[:3]), "4 classes in training and 3 here; the longer"),
+        (Named(names, wnids=["n1"]), Named(names, wnids=["n2"]), "label 0 is 'n1' in training"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            check_needs(probe, evaluated, training, "drawn")
+    check_needs(probe, Named(None), Named(names), "drawn")
+    check_needs(probe, Named(tuple(names)), Named(names), "drawn")
+    check_needs(probe, Named(["w", "x"], wnids=["n1"]), Named(["y"], wnids=["n1"]), "drawn")
+    check_needs(PixelProbe(), Named(names), Named(names[:3]), "drawn")
 
 
 def test_bad_settings_are_said():

@@ -12,7 +12,7 @@ from typing import Any
 from unlazy.backbones.base import Backbone
 from unlazy.benchmarks.base import Benchmark, Inputs, Published
 from unlazy.benchmarks.sheet import Sheet
-from unlazy.data.labelled import Labelled
+from unlazy.data.labelled import Labelled, check_same_classes
 from unlazy.data.sample import Unreadable
 from unlazy.data.spread import Spread
 from unlazy.geometry import View
@@ -135,10 +135,12 @@ def check_needs(benchmark: Benchmark, evaluated: Any, training: Any, source: str
 
     Raises:
         ValueError: none of them has what the benchmark needs, nor do others as far as is known, or
-            there are none to learn from.
+            there are none to learn from, or those are of other classes.
     """
     if "training" in benchmark.needs and training is None:
         raise ValueError(f"{benchmark.name} learns from training pictures; give some")
+    if benchmark.needs >= {"labels", "training"}:
+        check_same_classes(benchmark.name, evaluated, training)
     few = []
     for place in range(len(part := Spread(evaluated, LOOKED_AT))):
         with suppress(Unreadable):
