@@ -419,6 +419,9 @@ def test_registers_add_what_only_they_know(tmp_path):
         torch.save({"weight": weight, "bias": bias}, tmp_path / "head.pth")
         with pytest.raises(ValueError, match=r"\(classes, 32\)"):
             run(with_registers, probe, registers=2, **data)
+    torch.save({"weight": torch.zeros(5, 32), "bias": torch.zeros(5)}, tmp_path / "head.pth")
+    with pytest.raises(ValueError, match="knows 5 classes, the data have 4"):
+        run(with_registers, probe, registers=2, **data)
     (tmp_path / "head.pth").write_bytes(b"no head")
     with pytest.raises(ValueError, match="no head of DINOv2"):
         run(with_registers, probe, registers=2, **data)
