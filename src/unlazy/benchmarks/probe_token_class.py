@@ -44,7 +44,8 @@ class TokenClassProbe(Trained):
     read after it. Numbers are means over ``seeds`` draws of tokens.
 
     Source: *Do All Vision Transformers Need Registers?* (B), 3.3 and Table 3 (200,000 training
-    pictures). Few of them have outliers, and each passes the model once: hence more ``pictures``.
+    pictures that have an outlier; here those count, of ``pictures``, that have one). Few do, and
+    each passes the model once: hence more ``pictures``.
     """
 
     rates: tuple[float, ...] = (0.0001, 0.001, 0.01)
