@@ -36,6 +36,29 @@ class Skipped:
     reason: str
 
 
+@dataclass(frozen=True)
+class Used:
+    """How many pictures there were to use, and which of them were not used.
+
+    >>> first = Used(9, (Skipped(3, "c", "broken"),))
+    >>> first.merged(Used(9, (Skipped(1, "a", "no label"), Skipped(3, "c", "broken")))).count
+    7
+    """
+
+    pictures: int
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def count(self) -> int:
+        """How many were used."""
+        return self.pictures - len(self.skipped)
+
+    def merged(self, other: Used) -> Used:
+        """Of two passes over the same pictures: what one of them did not use is skipped."""
+        found = {each.index: each for each in (*self.skipped, *other.skipped)}
+        return Used(self.pictures, tuple(found[index] for index in sorted(found)))
+
+
 def batches(
     dataset: Any,
     view: View,

@@ -30,7 +30,8 @@ def probe(
         str | None, Parameter(help="MODEL under a fix: its name, or a saved one's folder.")
     ] = None,
     settings: Annotated[
-        list[str], Parameter(name="--set", help="KEY=VALUE of every probe, e.g. pictures=none.")
+        list[str],
+        Parameter(name="--set", help="KEY=VALUE of every probe that has KEY, e.g. pictures=none."),
     ] = [],  # noqa: B006
     weights: Weights = Weights(),
     options: Options = Options(),
@@ -43,12 +44,12 @@ def probe(
     from unlazy import distributed
     from unlazy.catalog import find
     from unlazy.report.write import claim
-    from unlazy.settings import override
+    from unlazy.settings import override_all
 
     if not probes:
         raise Mistake("name a probe; `unlazy list probes` has them")
     names = list(dict.fromkeys(probes))
-    chosen = [override(find("probes", name)(), settings) for name in names]
+    chosen = override_all([find("probes", name)() for name in names], settings)
     data = benchmark_data(chosen, on, options.data)
     evaluated = next(iter(data.opened.values()))
     folder = output or folder_of("probe", model, weights, fix)

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Union
 
 from unlazy.catalog import suggest
@@ -37,6 +37,34 @@ def override(recipe: Any, words: Sequence[str]) -> Any:
         except ValueError as error:
             raise ValueError(f"{key} takes {_say(kind)}, not {text!r}") from error
     return _replace(recipe, changes)
+
+
+def override_all(several: Sequence[Any], words: Sequence[str]) -> list[Any]:
+    """Benchmarks or probes with the fields set that ``words`` name, in those that have the field.
+
+    >>> from unlazy.benchmarks.probe_pixels import PixelProbe
+    >>> from unlazy.benchmarks.probe_redundancy import Redundancy
+    >>> override_all([PixelProbe(), Redundancy()], ["seeds=2"])[0].seeds
+    2
+
+    Raises:
+        ValueError: as ``override``, with the name of what it is about; a key that none has.
+    """
+    known = [keys(type(each)) for each in several]
+    for key, equals, _ in (word.partition("=") for word in words):
+        if equals and not any(key in own for own in known):
+            names = " and ".join(each.name for each in several)
+            near = _near(key, {key: kind for own in known for key, kind in own.items()})
+            has = "has" if len(several) == 1 else "have"
+            raise ValueError(f"{names} {has} no setting {key!r}; {near}")
+    found = []
+    for each, own in zip(several, known, strict=True):
+        meant = [word for word in words if "=" not in word or word.partition("=")[0] in own]
+        try:
+            found.append(override(each, meant))
+        except ValueError as error:
+            raise ValueError(f"{each.name}: {error}") from error
+    return found
 
 
 def keys(kind: type, prefix: str = "") -> dict[str, Any]:
@@ -72,10 +100,13 @@ def _value(recipe: Any, key: str) -> Any:
 def _kind(kind: type, key: str) -> Any:
     known = keys(kind)
     if key not in known:
-        nested = [name for name in known if name.endswith(f".{key}")]
-        hint = f"did you mean {nested[0]}?" if nested else suggest(key, known)
-        raise ValueError(f"{kind.__name__} has no field {key!r}; {hint}")
+        raise ValueError(f"{kind.__name__} has no field {key!r}; {_near(key, known)}")
     return known[key]
+
+
+def _near(key: str, known: Mapping[str, Any]) -> str:
+    nested = [name for name in known if name.endswith(f".{key}")]
+    return f"did you mean {nested[0]}?" if nested else suggest(key, known)
 
 
 def _replace(recipe: Any, changes: dict[str, Any]) -> Any:

@@ -8,15 +8,20 @@ import torch
 
 from planted_tokens import Drawn, Planted, bright_of, labels_of, noise_of
 from reference import probes as reference
+from unlazy.benchmarks.classification import KNN
+from unlazy.benchmarks.linear import LinearProbe
 from unlazy.benchmarks.probe_pixels import PixelProbe
 from unlazy.benchmarks.probe_position import PositionProbe
+from unlazy.benchmarks.probe_redundancy import Redundancy
 from unlazy.benchmarks.probe_registers import RegisterHeads
 from unlazy.benchmarks.probe_sweep import ThresholdSweep
 from unlazy.benchmarks.probe_token_class import TokenClassProbe
+from unlazy.data.sample import Unreadable
 from unlazy.probes.position import PositionTask
 from unlazy.probes.task import Plan
-from unlazy.report.bench import run_benchmark
+from unlazy.report.bench import check_needs, run_benchmark
 from unlazy.report.probe import run_probes
+from unlazy.settings import override_all
 
 TRAINING, EVALUATED = Drawn(80, seed=1), Drawn(50, seed=2)
 QUICK = {"rates": (0.3,), "seeds": 1, "epochs": 6, "batch": 16}
@@ -320,10 +325,105 @@ def test_a_probe_runs_alone_as_a_benchmark_does(rare):
     assert {k: v.value for k, v in alone.record.values["position"].items()} == found
 
 
+def test_a_record_is_the_same_whatever_runs_beside_it(rare):
+    class Broken(Rare):
+        def __getitem__(self, index):
+            if index in (0, 30):
+                raise Unreadable("broken")
+            return super().__getitem__(index)
+
+    data = {**rare, "training": Broken(100, seed=1)}
+    probes = (
+        PositionProbe(**QUICK, pictures=60),
+        PixelProbe(pictures=60),
+        TokenClassProbe(rates=(0.1,), epochs=1),
+    )
+    with pytest.warns(UserWarning, match="2 training pictures could not be used"):
+        together = run(everywhere, *probes, **data)
+    with pytest.warns(UserWarning, match="2 training pictures could not be used"):
+        alone = [run(everywhere, probe, **data)[0] for probe in probes]
+    for one, other in zip(together, alone, strict=True):
+        both = (dataclasses.replace(each.record, timing={}) for each in (one, other))
+        assert next(both) == next(both)
+    counts = [each.record.data.get("training") for each in together]
+    assert counts == [{"n": 58, "skipped": 2}] * 2 + [{"n": 98, "skipped": 2}]
+
+
 def test_a_rate_at_the_end_of_those_tried_is_said(rare):
     steep = PositionProbe(**{**QUICK, "rates": (1e-6, 1e-5, 0.3)})
     _, outcome = values(run(everywhere, steep, **rare), "position")
     assert "0.3 (the highest of those tried), best" in outcome.record.verdict[2]
+
+
+def test_heads_that_diverge_are_no_result(rare):
+    def loud(design):
+        return lambda patches: (1e3 * design(patches)[0], norms_of(patches))
+
+    wild = {**QUICK, "rates": (1e37, 3e37), "epochs": 2}
+    for design, probe in (
+        (everywhere, PositionProbe(**wild)),
+        (everywhere, PixelProbe(method="adamw", **wild)),
+        (classes_in_outliers, TokenClassProbe(**wild)),
+        (everywhere, RegisterHeads(**wild)),
+    ):
+        with pytest.raises(ValueError, match=r"with none of the rates 1e\+37, 3e\+37") as said:
+            run(loud(design), probe, **rare)
+        assert probe.name in str(said.value).replace("_", "-")
+
+
+def test_a_rate_that_diverges_leaves_the_others_alone(rare):
+    quick = {**QUICK, "epochs": 3}
+    loud = lambda patches: (1e3 * everywhere(patches)[0], norms_of(patches))  # noqa: E731
+    probes = (PositionProbe(**{**quick, "rates": rates}) for rates in ((0.3,), (0.3, 3e37)))
+    alone, both = (values(run(loud, probe, **rare), "position") for probe in probes)
+    assert both[0] == alone[0]
+    assert any("learning rate 0.3 " in note for note in both[1].record.verdict)
+
+
+class Named:
+    """Says by its ids, or else by its names, what labels mean."""
+
+    def __init__(self, classes, *, wnids=None):
+        self.classes, self.wnids = classes, wnids
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return TRAINING[index]
+
+
+@pytest.mark.parametrize("probe", [TokenClassProbe(), RegisterHeads(), KNN(), LinearProbe()])
+def test_other_classes_in_training_are_refused(probe):
+    names = list("abcd")
+    for training, evaluated, said in (
+        (Named(names), Named(list("abdc")), "label 2 is 'c' in training and 'd' here"),
+        (Named(names), Named(names[:3]), "4 classes in training and 3 here; the longer"),
+        (Named(names, wnids=["n1"]), Named(names, wnids=["n2"]), "label 0 is 'n1' in training"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            check_needs(probe, evaluated, training, "drawn")
+    check_needs(probe, Named(None), Named(names), "drawn")
+    check_needs(probe, Named(tuple(names)), Named(names), "drawn")
+    check_needs(probe, Named(["w", "x"], wnids=["n1"]), Named(["y"], wnids=["n1"]), "drawn")
+    check_needs(PixelProbe(), Named(names), Named(names[:3]), "drawn")
+
+
+def test_a_setting_is_of_the_probes_that_have_it():
+    probes = [PixelProbe(), ThresholdSweep(), Redundancy()]
+    found = override_all(probes, ["method=adamw", "seeds=2", "shares=0.1"])
+    assert (found[0].method, found[0].seeds) == ("adamw", 2)
+    assert (found[1].seeds, found[1].shares) == (2, (0.1,))
+    assert found[2] == probes[2]
+    for words, said in (
+        (["sedes=2"], "pixels and threshold-sweep and redundancy have no setting 'sedes'.*seeds"),
+        (["shares=2"], "threshold-sweep: shares lie"),
+        (["method=best"], "pixels: method takes one of"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            override_all(probes, words)
+    with pytest.raises(ValueError, match="redundancy has no setting 'seeds'"):
+        override_all(probes[2:], ["seeds=2"])
 
 
 def test_bad_settings_are_said():
@@ -363,6 +463,9 @@ def test_registers_add_what_only_they_know(tmp_path):
         torch.save({"weight": weight, "bias": bias}, tmp_path / "head.pth")
         with pytest.raises(ValueError, match=r"\(classes, 32\)"):
             run(with_registers, probe, registers=2, **data)
+    torch.save({"weight": torch.zeros(5, 32), "bias": torch.zeros(5)}, tmp_path / "head.pth")
+    with pytest.raises(ValueError, match="knows 5 classes, the data have 4"):
+        run(with_registers, probe, registers=2, **data)
     (tmp_path / "head.pth").write_bytes(b"no head")
     with pytest.raises(ValueError, match="no head of DINOv2"):
         run(with_registers, probe, registers=2, **data)

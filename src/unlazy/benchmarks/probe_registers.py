@@ -87,7 +87,8 @@ class RegisterHeads(Trained):
         """One a variant.
 
         Raises:
-            ValueError: the model has neither CLS nor registers, or the data no names of classes.
+            ValueError: the model has neither CLS nor registers, the data no names of classes, or
+                the given head another number of them.
         """
         facts = inputs.backbone.facts
         variants, classes = self.variants(facts), getattr(inputs.training, "classes", None)
@@ -95,21 +96,21 @@ class RegisterHeads(Trained):
             raise ValueError(f"{facts.name} has neither a class token nor registers; use linear")
         if not classes:
             raise ValueError("the training pictures have no names of classes")
-        self._given(facts)
+        self._given(facts, len(classes))
         return [VectorTask(self.plan, each, len(classes)) for each in variants]
 
     def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
         """All heads on the same pictures."""
         facts = inputs.backbone.facts
         found = {each: learned.heads[f"register_heads/{each}"] for each in self.variants(facts)}
-        return [VectorClass({**found, **self._given(facts)})]
+        return [VectorClass({**found, **self._given(facts, len(inputs.training.classes))})]
 
-    def _given(self, facts: Facts) -> dict[str, Any]:
+    def _given(self, facts: Facts, classes: int) -> dict[str, Any]:
         if self.head is None:
             return {}
         if not facts.has_cls:
             raise ValueError(f"{facts.name} has no class token, which the given head needs")
-        return {PRETRAINED: load_head(Path(self.head), dim=facts.dim)}
+        return {PRETRAINED: load_head(Path(self.head), dim=facts.dim, classes=classes)}
 
     def notes(self, facts: Facts) -> tuple[str, ...]:
         """What is missing, and what differs from the paper."""

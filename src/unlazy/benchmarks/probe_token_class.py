@@ -44,7 +44,8 @@ class TokenClassProbe(Trained):
     read after it. Numbers are means over ``seeds`` draws of tokens.
 
     Source: *Do All Vision Transformers Need Registers?* (B), 3.3 and Table 3 (200,000 training
-    pictures). Few of them have outliers, and each passes the model once: hence more ``pictures``.
+    pictures that have an outlier; here those count, of ``pictures``, that have one). Few do, and
+    each passes the model once: hence more ``pictures``.
     """
 
     rates: tuple[float, ...] = (0.0001, 0.001, 0.01)
@@ -94,7 +95,8 @@ class TokenClassProbe(Trained):
         for kind in KINDS:
             rows = torch.from_numpy(seen.stack(kind)[known]).float().to(device)  # (n, 1 or S, D)
             tokens = rows.transpose(0, 1).expand(self.seeds, -1, -1)
-            found[kind] = fit(tokens, labels, plan, self.lesson, classes=classes)
+            name = f"{self.name}, {kind} tokens"
+            found[kind] = fit(tokens, labels, plan, self.lesson, classes=classes, name=name)
         return found
 
     def notes(self, facts: Facts) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The pictures of a data set that have a label."""
+"""The pictures of a data set that have a label, and whether labels of two mean the same."""
 
 from __future__ import annotations
 
@@ -39,3 +39,33 @@ class Labelled:
     def problems(self) -> Any:
         """Name -> what was wrong with an annotation; None where the data do not say."""
         return getattr(self.dataset, "problems", None)
+
+
+def check_same_classes(name: str, evaluated: Any, training: Any) -> None:
+    """That a label means the same in both data sets, as far as they say what labels mean.
+
+    Args:
+        name: of what learns classes.
+        evaluated: pictures that the numbers are about.
+        training: pictures to learn from.
+
+    Raises:
+        ValueError: both have WordNet ids (``wnids``), or else names (``classes``), that differ.
+    """
+    for field in ("wnids", "classes"):
+        asked, learned = (getattr(each, field, None) for each in (evaluated, training))
+        if not asked or not learned:
+            continue
+        pairs = enumerate(zip(learned, asked, strict=False))
+        differs = next((place for place, pair in pairs if pair[0] != pair[1]), None)
+        if differs is None and len(learned) == len(asked):
+            return
+        first = (
+            "the longer list begins as the other"
+            if differs is None
+            else f"label {differs} is {learned[differs]!r} in training and {asked[differs]!r} here"
+        )
+        raise ValueError(
+            f"{name} learns labels that mean something else in the evaluated pictures: there are"
+            f" {len(learned)} {field} in training and {len(asked)} here; {first}"
+        )

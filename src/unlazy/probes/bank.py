@@ -78,6 +78,7 @@ class Bank:
         self.best = [whole.clone(), whole.new_zeros(*self.shape, outputs)]
         self.merit = torch.full(self.shape, -math.inf, dtype=torch.float64)
         self.epoch, self.chosen = 0, torch.zeros(self.shape, dtype=torch.long)
+        self._failed = torch.zeros(self.shape, dtype=torch.long, device=device)
         self._learned, self._seen = 0, torch.zeros(self.shape, dtype=torch.float64, device=device)
         self._count, self._taken, self.examples = 0, 0, (0, 0)
 
@@ -120,22 +121,29 @@ class Bank:
         """Add held-out examples to what ``close`` decides on."""
         self._count += features.shape[1]
         for part, wanted in self._turns(features, target):
-            self._seen += merit(self._scores(part), wanted).double().sum(-1)
+            scores = self._scores(part)
+            # argmax of NaN is a place like any other: merits may be finite where scores are not
+            self._failed += (~torch.isfinite(scores)).flatten(3).any(-1)
+            self._seen += merit(scores, wanted).double().sum(-1)
 
     @torch.no_grad()
     def close(self) -> None:
         """End an epoch: keep the heads that are better than before.
 
+        A head whose scores were not finite is never kept any more; what it was before may stand.
+
         Raises:
             ValueError: no held-out example was seen.
         """
         count = torch.tensor([self._count], device=self.device)
-        distributed.add([count, self._seen])
+        distributed.add([count, self._seen, self._failed])
+        self._failed.clamp_(max=1)
+        failed = self._failed.bool().cpu()
         if not int(count):
             raise ValueError("no training picture that was held out could be used; give more")
         active, found = self._active(), (self._seen / int(count)).cpu()
         self.epoch += 1
-        better = active & (found > self.merit)  # never where it is not a number
+        better = active & ~failed & (found > self.merit)  # never where it is not a number
         self.merit = torch.where(better, found, self.merit)
         self.chosen = torch.where(better, self.epoch, self.chosen)
         for best, now in zip(self.best, (self.weights, self.biases), strict=True):
@@ -146,9 +154,22 @@ class Bank:
         self.examples = self._taken, int(count)
         self._count = self._taken = 0
 
-    def heads(self) -> Heads:
-        """Of each input and seed the best, on the device where they learned."""
-        which = self.merit.argmax(dim=2)  # (G, S)
+    def heads(self, name: str) -> Heads:
+        """Of each input and seed the best, on the device where they learned.
+
+        Args:
+            name: what to call them.
+
+        Raises:
+            ValueError: a head's scores or merits were finite with no rate.
+        """
+        highest, which = self.merit.max(dim=2)  # (G, S)
+        if lost := int((~torch.isfinite(highest)).sum()):
+            rates = ", ".join(f"{rate:g}" for rate in self.plan.rates)
+            raise ValueError(
+                f"{name}: {lost} of {highest.numel()} heads learned nothing, with none of the rates"
+                f" {rates} was what they say of held-out pictures finite; give lower rates"
+            )
         first, second = torch.meshgrid(*map(torch.arange, which.shape), indexing="ij")
         weight, bias = (each[first, second, which] for each in self.best)
         return Heads(
@@ -169,6 +190,7 @@ class Bank:
             "best": self.best,
             "merit": self.merit,
             "chosen": self.chosen,
+            "failed": self._failed,
             "epoch": self.epoch,
             "examples": self.examples,
         }
@@ -183,10 +205,12 @@ class Bank:
         for each, value in zip(self.best, state["best"], strict=True):
             each.copy_(value)
         self.merit, self.chosen, self.epoch = state["merit"], state["chosen"], state["epoch"]
+        self._failed.copy_(state["failed"])
         self.examples = state["examples"]
 
     def _active(self) -> Tensor:
-        return self.epoch - self.chosen < self.plan.patience
+        recent = self.epoch - self.chosen < self.plan.patience
+        return recent & ~self._failed.bool().cpu()
 
     def _scores(self, features: Tensor) -> Tensor:
         """(G, n, D) -> (G, S, R, n, O)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pickle
 import warnings
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from unlazy import distributed
+from unlazy.batches import Skipped
 from unlazy.identity import Unidentified, identity
 from unlazy.parts import HALF, Keep
 from unlazy.probes.bank import Bank
@@ -28,8 +30,13 @@ class Kept:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def write(self, epoch: int, states: dict[str, Any]) -> None:
+    def write(self, epoch: int, states: dict[str, Any], skipped: Sequence[Skipped]) -> None:
         """Replace what was kept, whole or not at all.
+
+        Args:
+            epoch: how many are done.
+            states: of the banks after them.
+            skipped: training pictures that could not be used.
 
         Raises:
             OSError: no room or no permission; the epoch before stays.
@@ -37,7 +44,8 @@ class Kept:
         half = self.path.with_suffix(HALF)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({"epoch": epoch, "states": states}, half)
+            rows = [dataclasses.astuple(each) for each in skipped]
+            torch.save({"epoch": epoch, "states": states, "skipped": rows}, half)
             os.replace(half, self.path)
         except (OSError, RuntimeError) as problem:  # torch's word for a full disk
             half.unlink(missing_ok=True)
@@ -46,17 +54,17 @@ class Kept:
                 " stays, and the same command goes on from it"
             ) from problem
 
-    def read(self) -> tuple[int, dict[str, Any]]:
-        """Epochs done, and the states after them; a damaged file counts as none."""
+    def read(self) -> tuple[int, dict[str, Any], list[Skipped]]:
+        """Epochs done, states after them, pictures skipped; a damaged file counts as none."""
         if not self.path.is_file():
-            return 0, {}
+            return 0, {}, []
         try:
             found = torch.load(self.path, weights_only=True, map_location="cpu")
-            return found["epoch"], found["states"]
+            return found["epoch"], found["states"], [Skipped(*row) for row in found["skipped"]]
         except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as problem:
             warnings.warn(f"{self.path} is damaged and not used ({problem})", stacklevel=2)
             self.path.unlink(missing_ok=True)
-            return 0, {}
+            return 0, {}, []
 
 
 def kept_epochs(

@@ -117,15 +117,17 @@ class VectorClass:
         return found
 
 
-def load_head(path: Path, *, dim: int) -> Heads:
+def load_head(path: Path, *, dim: int, classes: int) -> Heads:
     """DINOv2's own classifier of one layer: a Linear on [CLS ; mean patch].
 
     Args:
         path: such as ``dinov2_vits14_linear_head.pth``.
         dim: width of the model's tokens.
+        classes: of the data.
 
     Raises:
-        ValueError: the file is no such classifier, or of a model of another width.
+        ValueError: the file is no such classifier, or of a model of another width, or of another
+            number of classes.
     """
     if not path.is_file():
         raise ValueError(f"there is no head {path}")
@@ -141,5 +143,10 @@ def load_head(path: Path, *, dim: int) -> Heads:
             f"{path} has a weight of {tuple(weight.shape)} and a bias of {tuple(bias.shape)}; this"
             f" model needs (classes, {2 * dim}), the head of one layer ('linear_head', not"
             " 'linear4_head') of a model of its width"
+        )
+    if len(weight) != classes:
+        raise ValueError(
+            f"{path} knows {len(weight)} classes, the data have {classes}; leave out head=FILE, or"
+            " take the data that it learned from"
         )
     return Heads(weight.T[None, None].contiguous(), bias[None, None])

@@ -6,6 +6,7 @@ takes its share of them, and gradients are summed before they are divided by the
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import warnings
@@ -23,6 +24,7 @@ from unlazy.batches import (
     GPU_PIXELS,
     Item,
     Skipped,
+    Used,
     batch_of,
     blank_padding,
     fitting,
@@ -65,8 +67,8 @@ def learn(
     lesson: Lesson,
     *,
     keep: Keep | None = None,
-) -> dict[str, Heads]:
-    """Train the heads of all tasks; every rank returns the same.
+) -> tuple[dict[str, Heads], Used]:
+    """Train the heads of all tasks; every rank returns the same, and which pictures were used.
 
     Args:
         reading: the model, and how it sees pictures.
@@ -77,7 +79,8 @@ def learn(
             left there.
 
     Raises:
-        ValueError: fewer than two training pictures, or none that can be used.
+        ValueError: fewer than two training pictures, or none that can be used; a head that learns
+            with no rate.
     """
     check_view(reading.backbone, reading.view)
     part = training if lesson.pictures is None else Spread(training, lesson.pictures)
@@ -90,15 +93,18 @@ def learn(
         school.teach(order, lesson.batch)
         school.examine(held, lesson.batch)
         epoch += 1
+        skipped = school.lost()
         if kept is not None and distributed.on_main():
-            kept.write(epoch, school.states())
-    if school.skipped:
-        name, reason = next(iter(school.skipped.items()))
+            kept.write(epoch, school.states(), skipped)
+    taken = Used(len(part), school.lost())
+    if taken.skipped:
+        first = taken.skipped[0]
         warnings.warn(
-            f"{len(school.skipped)} training pictures could not be used, first {name}: {reason}",
+            f"{len(taken.skipped)} training pictures could not be used, first {first.name}:"
+            f" {first.reason}",
             stacklevel=2,
         )
-    return {name: bank.heads() for name, bank in school.banks.items()}
+    return {name: bank.heads(name) for name, bank in school.banks.items()}, taken
 
 
 def held_out(count: int, seed: int) -> tuple[list[int], list[int]]:
@@ -123,7 +129,7 @@ class _School:
     def __init__(self, reading: Reading, pictures: Any, tasks: Sequence[Task]) -> None:
         self.reading, self.pictures, self.tasks = reading, pictures, tasks
         self.banks = {task.name: self._bank(task) for task in tasks}
-        self.skipped: dict[str, str] = {}
+        self._skipped: dict[int, Skipped] = {}  # by place among the pictures
 
     def finished(self) -> bool:
         """Whether every task has learned what it can."""
@@ -153,14 +159,21 @@ class _School:
         for task in open_to:
             self.banks[task.name].close()
 
+    def lost(self) -> tuple[Skipped, ...]:
+        """Pictures that no rank could use so far, in their order."""
+        for each in distributed.gather(self._skipped):
+            self._skipped |= each
+        return tuple(self._skipped[index] for index in sorted(self._skipped))
+
     def states(self) -> dict[str, Any]:
         """Of every bank."""
         return {name: bank.state() for name, bank in self.banks.items()}
 
     def restore(self, kept: Kept | None) -> int:
         """Go on after the last epoch that was kept; how many that were."""
-        epoch, states = (0, {}) if kept is None or not distributed.on_main() else kept.read()
-        epoch, states = distributed.gather((epoch, states))[0]
+        found = (0, {}, []) if kept is None or not distributed.on_main() else kept.read()
+        epoch, states, skipped = distributed.gather(found)[0]
+        self._skipped = {each.index: each for each in skipped}
         for name, state in states.items():
             self.banks[name].restore(state)
         return epoch
@@ -199,9 +212,10 @@ class _School:
                 yield []
                 continue
             pictures = [item for _, item in upcoming[1]]
-            self.skipped |= {
-                item.name: item.reason for item in pictures if isinstance(item, Skipped)
-            }
+            for item in pictures:
+                if isinstance(item, Skipped):
+                    index = order[item.index]
+                    self._skipped[index] = dataclasses.replace(item, index=index)
             yield [item for item in pictures if not isinstance(item, Skipped)]
             if reading.progress is not None:
                 reading.progress(len(pictures))

@@ -43,6 +43,7 @@ def fit(
     lesson: Lesson,
     *,
     classes: int,
+    name: str,
 ) -> Heads:
     """A linear classifier for each seed's tokens; ranks share every batch.
 
@@ -52,6 +53,10 @@ def fit(
         plan: how classifiers learn; its ``seeds`` are 1, those of the tokens count.
         lesson: batch and order.
         classes: how many there are.
+        name: what to call the classifiers.
+
+    Raises:
+        ValueError: a classifier that learns with no rate.
     """
     seeds, count, dim = tokens.shape
     held, used = held_out(count, lesson.seed)
@@ -66,7 +71,7 @@ def fit(
         mine = _share(np.array(held))
         bank.examine(tokens[:, mine], labels[mine], correct)
         bank.close()
-    return bank.heads()
+    return bank.heads(name)
 
 
 def _share(places: np.ndarray) -> Tensor:

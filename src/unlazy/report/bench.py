@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from unlazy.backbones.base import Backbone
+from unlazy.batches import Used
 from unlazy.benchmarks.base import Benchmark, Inputs, Published
 from unlazy.benchmarks.sheet import Sheet
-from unlazy.data.labelled import Labelled
+from unlazy.data.labelled import Labelled, check_same_classes
 from unlazy.data.sample import Unreadable
 from unlazy.data.spread import Spread
 from unlazy.geometry import View
@@ -25,6 +26,8 @@ from unlazy.probes.task import Lesson, Task
 from unlazy.report.record import Record, record_of
 
 LOOKED_AT = 16  # pictures, for what the benchmark needs
+Passes = dict[int | None, Used]
+"""How many training pictures were asked for, evenly spread (None: all) -> which were used."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Passing:
         evaluated: Any,
         training: Any,
         keep: Keep | None,
-        passes: list[Measured] | None = None,
+        passes: Passes | None = None,
     ) -> Inputs:
         """What a benchmark is given.
 
@@ -100,9 +103,13 @@ class Passing:
             evaluated: pictures that the numbers are about.
             training: pictures to learn from.
             keep: where passes and training are kept.
-            passes: gets what is observed of other than the evaluated pictures; a pass in which no
+            passes: gets which of other than the evaluated pictures were used; a pass in which no
                 picture could be used is then an error.
         """
+
+        def note(pictures: int | None, used: Used) -> None:
+            if passes is not None:
+                passes[pictures] = passes.get(pictures, used).merged(used)
 
         def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
             found = measure(
@@ -118,14 +125,17 @@ class Passing:
             if passes is not None:
                 check_used(found)
                 if dataset is not evaluated:
-                    passes.append(found)
+                    pictures = dataset.count if isinstance(dataset, Spread) else None
+                    note(pictures, Used(len(dataset), found.skipped))
             return found
 
         def learn_from(
             dataset: Any, tasks: Sequence[Task], view: View, lesson: Lesson
         ) -> dict[str, Heads]:
             reading = Reading(self.backbone, view, self.batch_size, self.workers, self.progress)
-            return learn(reading, dataset, tasks, lesson, keep=keep)
+            heads, used = learn(reading, dataset, tasks, lesson, keep=keep)
+            note(lesson.pictures, used)
+            return heads
 
         return Inputs(self.backbone, evaluated, training, look, learn_from)
 
@@ -135,10 +145,12 @@ def check_needs(benchmark: Benchmark, evaluated: Any, training: Any, source: str
 
     Raises:
         ValueError: none of them has what the benchmark needs, nor do others as far as is known, or
-            there are none to learn from.
+            there are none to learn from, or those are of other classes.
     """
     if "training" in benchmark.needs and training is None:
         raise ValueError(f"{benchmark.name} learns from training pictures; give some")
+    if benchmark.needs >= {"labels", "training"}:
+        check_same_classes(benchmark.name, evaluated, training)
     few = []
     for place in range(len(part := Spread(evaluated, LOOKED_AT))):
         with suppress(Unreadable):
@@ -191,7 +203,8 @@ def run_benchmark(
     if "labels" in benchmark.needs:
         evaluated = Labelled(evaluated)
         training = None if training is None else Labelled(training)
-    passing, passes = Passing(backbone, batch_size, workers, progress), []
+    passing = Passing(backbone, batch_size, workers, progress)
+    passes: Passes = {}
     inputs = passing.inputs(evaluated, training, kept, passes)
     measures = benchmark.measures(inputs)
     measured = inputs.look(evaluated, measures, benchmark.view(backbone.facts))
@@ -204,7 +217,7 @@ def run_benchmark(
         values=values,
         source=source,
         seed=seed,
-        learned=passes,
+        learned=list(passes.values()),
     )
     return Outcome(benchmark, record, measured, sheet_of(benchmark, passing, inputs, measured))
 
@@ -229,7 +242,7 @@ def record_for(
     values: dict[str, dict[str, Estimate]],
     source: str,
     seed: int,
-    learned: Sequence[Measured] = (),
+    learned: Sequence[Used] = (),
 ) -> Record:
     """The Record of a benchmark whose measures saw the evaluated pictures."""
     backbone = inputs.backbone

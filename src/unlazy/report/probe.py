@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from unlazy.backbones.base import Backbone
+from unlazy.batches import Used
 from unlazy.benchmarks.probe import Probe, prepare, shared_view
 from unlazy.ledger import Measure, estimates
-from unlazy.measure import Measured
 from unlazy.parts import Keep
 from unlazy.report.bench import (
     Outcome,
+    Passes,
     Passing,
     check_needs,
     record_for,
@@ -57,7 +58,8 @@ def run_probes(
         check_needs(probe, evaluated, training, source)
     versions = tuple((probe, probe.version) for probe in probes)
     kept = None if keep is None else Keep(keep, {"probes": versions, "source": source})
-    passing, passes = Passing(backbone, batch_size, workers, progress), []
+    passing = Passing(backbone, batch_size, workers, progress)
+    passes: Passes = {}
     inputs = passing.inputs(evaluated, training, kept, passes)
     judges = prepare(probes, inputs)
     together: dict[str, Measure] = {each.name: each for several in judges for each in several}
@@ -75,16 +77,14 @@ def run_probes(
             values=values,
             source=source,
             seed=seed,
-            learned=_of_lesson(passes, probe, training),
+            learned=_of_lesson(passes, probe),
         )
         sheet = sheet_of(probe, passing, inputs, measured)
         outcomes.append(Outcome(probe, record, measured, sheet))
     return outcomes
 
 
-def _of_lesson(passes: Sequence[Measured], probe: Probe, training: Any) -> list[Measured]:
-    """Passes over the training pictures of a probe; of distinct probes only numbers differ."""
-    if training is None:
-        return []
-    count = min(probe.lesson.pictures or len(training), len(training))
-    return [each for each in passes if len(each.names) + len(each.skipped) == count]
+def _of_lesson(passes: Passes, probe: Probe) -> list[Used]:
+    """The training pictures of a probe, whichever probes ran beside it."""
+    wanted = probe.lesson.pictures
+    return [passes[wanted]] if "training" in probe.needs and wanted in passes else []

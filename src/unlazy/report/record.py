@@ -14,6 +14,7 @@ from typing import Any
 
 from unlazy import distributed
 from unlazy.backbones.base import Backbone
+from unlazy.batches import Used
 from unlazy.fixes.files import parameters as settings_of
 from unlazy.ledger import Estimate
 from unlazy.measure import Measured
@@ -71,7 +72,7 @@ def record_of(
     seed: int,
     verdict: tuple[str, ...] = (),
     problems: Mapping[str, str] | None = None,
-    learned: Sequence[Measured] = (),
+    learned: Sequence[Used] = (),
 ) -> Record:
     """The Record of one pass of a model over pictures.
 
@@ -85,7 +86,7 @@ def record_of(
         seed: of the bootstrap.
         verdict: findings in words.
         problems: name -> what was wrong with an annotation.
-        learned: passes over the training pictures, where a benchmark learns from some.
+        learned: the training pictures, where a benchmark learns from some.
     """
     boxes, cropped = measured.boxes
     used, reference = len(measured.names), next(backbone.parameters())
@@ -97,7 +98,7 @@ def record_of(
         "boxes_cropped_away": cropped,
     }
     if learned:
-        bank = sum(len(each.names) for each in learned)
+        bank = sum(each.count for each in learned)
         lost = sum(len(each.skipped) for each in learned)
         data["training"] = {"n": bank, "skipped": lost}
     fixed = backbone.fix_settings
