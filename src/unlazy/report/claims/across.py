@@ -173,8 +173,8 @@ def _registers(
             "cannot tell",
             f"norms are {'lower' if lower else 'not surely lower'}: {_has(after)}.",
         )
-    found = [verdict for verdict, _ in others]
-    least: Verdict = next((v for v in ("does not hold", "cannot tell") if v in found), "holds")
+    worst: tuple[Verdict, ...] = ("does not hold", "cannot tell", "holds")
+    least = min((verdict for verdict, _ in others), key=worst.index)
     return least, f"high norms are gone; {'; '.join(said for _, said in others)}."
 
 
