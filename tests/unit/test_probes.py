@@ -158,6 +158,14 @@ def test_pixels_in_the_tokens_are_rebuilt(rare):
     assert "4 x 4 x 3" in " ".join(outcome.record.verdict)
 
 
+def test_few_tokens_to_solve_from_are_said(rare):
+    exact = lambda patches: (tokens_of(patches), norms_of(patches))  # noqa: E731
+    for pictures, few in ((29, True), (30, False)):  # of 16 tokens, 48 wide
+        probe = PixelProbe(pictures=pictures)
+        _, outcome = values(run(exact, probe, dim=48, **rare), "pixels")
+        assert any("few for a width of 48" in each for each in outcome.record.verdict) == few
+
+
 def blurred(patches):
     """A third of what is needed, with a sum that never changes, as behind a normalisation."""
     mix = torch.randn(48, 15, generator=torch.Generator().manual_seed(1)) / 7

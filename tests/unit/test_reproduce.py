@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import math
 import shlex
 import socket
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -347,7 +349,10 @@ def test_hours_and_energy_follow_from_what_is_stated(capsys, offline):
     run = next(line for line in said.splitlines() if line.startswith("- OpenCLIP-B, token-class"))
     hours = 300_000 / 1000 / 3600  # its operations are those of ViT-B/16
     assert "300,000 forward passes at most; 0.34 GB of weights" in run
+    assert "4.8 MB a picture of a batch, and 6.8 GB of kept tokens at most" in run
     assert f"{60 * hours:.1f} min" in run
+    pyramid = next(line for line in said.splitlines() if line.startswith("- PVT-b2, token-class"))
+    assert "6.4 MB a picture of a batch, and 4.5 GB of kept tokens" in pyramid
     assert f"{0.805 * 1.19 * hours:.2g} kWh" in run
     assert f"{0.37 * 0.805 * 1.19 * hours:.2g} kg CO2" in run
     done(["reproduce", "b-table3", "--dry-run", "--throughput", "1000"])
@@ -378,6 +383,9 @@ def test_operations_and_parameters_of_the_plan_are_counted():
     assert millions == pytest.approx(size.parameters, abs=0.06)
     assert (facts.size[0] // facts.patch[0]) ** 2 == size.tokens
     assert facts.dim == size.dim
+    first: Any = backbone.model.get_submodule("patch_embed.proj")
+    places = math.prod(side // step for side, step in zip(facts.size, first.stride, strict=True))
+    assert (places, first.out_channels) == size.widest
 
 
 def test_a_probe_row_is_run_with_its_own_unit(tmp_path, run, capsys):

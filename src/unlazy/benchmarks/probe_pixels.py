@@ -36,6 +36,7 @@ TABLE_2 = (
     ("Swin-S", 3945.0, 3687.0),
     ("PVT-b2", 3826.0, 5132.0),
 )
+FEW = 10  # training tokens a number of theirs; by us
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,17 @@ class PixelProbe(Trained):
     ) -> tuple[str, ...]:
         """What was chosen, and what cannot be told."""
         heads = measures[0].heads
-        solved_from = f"pixel map: solved from {heads.examples[0]:,} tokens"
-        chosen = chosen_note("pixel heads", heads, self.rates) if heads.rates else solved_from
-        return chosen, *cannot_tell(values, "pixels", "error_outlier")
+        missing = cannot_tell(values, "pixels", "error_outlier")
+        if heads.rates:
+            return chosen_note("pixel heads", heads, self.rates), *missing
+        count, dim = heads.examples[0], heads.weight.shape[2]
+        said = f"pixel map: solved from {count:,} tokens"
+        if count < FEW * dim:
+            said += (
+                f", few for a width of {dim:,} (fewer than {FEW} each): larger errors than"
+                " those of a map from more pictures"
+            )
+        return said, *missing
 
 
 def patches_of(facts: Facts) -> Patches:

@@ -30,12 +30,14 @@ class Cost:
         pictures: forward passes, at most.
         hours: of these alone; None where the model's operations are not known.
         weights, picture: bytes of the weights, and of what a picture of a batch adds; float32.
+        kept: bytes, at most, of what stays in memory until all pictures have passed.
     """
 
     pictures: int
     hours: float
     weights: float
     picture: float
+    kept: float = 0.0
 
     def said(self, energy: Energy) -> str:
         """One line.
@@ -44,8 +46,9 @@ class Cost:
         '1,000 forward passes at most; 4.5 GB of weights and 67 MB a picture of a batch; 2.0 h'
         """
         memory = f"{self.weights / 1e9:.2g} GB of weights and {self.picture / 1e6:.2g} MB a picture"
+        kept = f", and {self.kept / 1e9:.2g} GB of kept tokens at most" if self.kept else ""
         return (
-            f"{self.pictures:,} forward passes at most; {memory} of a batch;"
+            f"{self.pictures:,} forward passes at most; {memory} of a batch{kept};"
             f" {energy.said(self.hours)}"
         )
 
@@ -59,12 +62,14 @@ def cost(planned: Planned, throughput: float) -> Cost | None:
     row = planned.row
     if row.size is None or not row.pictures:
         return None
+    tokens, dim = row.size.widest or (row.size.tokens, row.size.dim)
     seconds = row.pictures / throughput * row.size.operations / OPERATIONS
     return Cost(
         row.pictures,
         seconds / 3600,
         4e6 * row.size.parameters,
-        4.0 * ACTIVATIONS * row.size.tokens * row.size.dim,
+        4.0 * ACTIVATIONS * tokens * dim,
+        4.0 * row.kept,
     )
 
 

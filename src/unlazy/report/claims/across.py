@@ -13,9 +13,6 @@ from unlazy.report.claims.published import figures
 from unlazy.report.claims.single import NO_GROUP, norm_statistics, peaks, presence, too_few
 from unlazy.report.sentences import number
 
-APART = 1.5
-"""Times as many parameters from which two models are two sizes; chosen by us."""
-
 
 def millions(parameters: float) -> str:
     """A number of parameters in words.
@@ -38,7 +35,7 @@ def growth(one: Evidence, everyone: Sequence[Evidence], thresholds: Thresholds) 
     small, large = sizes[0], sizes[-1]
     own = [Statistic("parameters", Estimate(float(one.parameters))), *norm_statistics(one)]
     whose = f"Family {family(one.facts.name)}: "
-    if large.parameters < APART * small.parameters:
+    if large.parameters < thresholds.apart * small.parameters:
         reason = f"{whose}one size only ({millions(one.parameters)}); give MODELs of other sizes."
         return Answer(2, "cannot tell", reason, tuple(own), published=published)
     rise = difference(
@@ -176,8 +173,8 @@ def _registers(
             "cannot tell",
             f"norms are {'lower' if lower else 'not surely lower'}: {_has(after)}.",
         )
-    found = [verdict for verdict, _ in others]
-    least: Verdict = next((v for v in ("does not hold", "cannot tell") if v in found), "holds")
+    worst: tuple[Verdict, ...] = ("does not hold", "cannot tell", "holds")
+    least = min((verdict for verdict, _ in others), key=worst.index)
     return least, f"high norms are gone; {'; '.join(said for _, said in others)}."
 
 

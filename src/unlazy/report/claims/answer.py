@@ -21,7 +21,10 @@ def _stated(value: float, meaning: str, source: str) -> Any:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Every line that a verdict is drawn at; ``stated`` has them with meaning and source."""
+    """Lines that verdicts are drawn at; ``stated`` has them with meaning and source.
+
+    The rule of a separate group of high norms is that of ``sentences.has_high_norms``.
+    """
 
     fewest_pictures: float = _stated(
         FEW_PICTURES, "below so many pictures nothing is decided", "ours"
@@ -32,8 +35,8 @@ class Thresholds:
     least_high: float = _stated(
         LEAST_HIGH, "least share of high-norm patches for there to be any", "ours"
     )
-    high_medians: float = _stated(
-        3.0, "medians above which a norm is high", "reproductions of Darcet et al."
+    surely_none: float = _stated(
+        LEAST_HIGH / 2, "share of patches above three medians below which there are none", "ours"
     )
     sure: float = _stated(
         0.95, "share of redrawn picture sets that must see two groups of norms too", "ours"
@@ -43,6 +46,9 @@ class Thresholds:
     )
     majority_overlap: float = _stated(
         1 / 3, "overlap (IoU) above which two sets of one size share most patches", "ours"
+    )
+    apart: float = _stated(
+        1.5, "times as many parameters from which two models are two sizes", "ours"
     )
     large: float = _stated(300e6, "parameters above which a model is large", "the paper, claim 2")
     fixed_places: float = _stated(

@@ -31,7 +31,7 @@ def presence(values: Values, thresholds: Thresholds) -> Presence:
         return "group" if agreement >= thresholds.sure else "unsure"
     if share.low >= thresholds.least_high:
         return "tail"
-    return "none" if share.high < thresholds.least_high / 2 else "unsure"
+    return "none" if share.high < thresholds.surely_none else "unsure"
 
 
 def too_few(evidence: Evidence, thresholds: Thresholds) -> str:

@@ -83,12 +83,14 @@ class Size:
         parameters: millions.
         tokens: of the last grid.
         dim: width of the last tokens.
+        widest: tokens and width of the stage with the most numbers; None: the last is that.
     """
 
     operations: float
     parameters: float
     tokens: int
     dim: int
+    widest: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class Row:
         where: it is had.
         pictures: that pass through the model, at most, for the estimate of hours; 0: none is given.
         size: of the model, for that estimate.
+        kept: float32 numbers that stay in memory until all pictures have passed.
     """
 
     model: str
@@ -128,6 +131,7 @@ class Row:
     where: str = ""
     pictures: int = 0
     size: Size | None = None
+    kept: int = 0
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from unlazy.report.tables.second_models import (
     WITH_REGISTERS,
 )
 
+DRAWN = 1 + 5 + 5  # tokens of a training picture that token-class keeps: CLS, normal, outliers
 ALL_DATA = (
     "As in the paper all training pictures are learned from, for up to 30 epochs; hours are for 30."
     " `unlazy probe MODEL NAME --data ROOT` learns from 2,000 of them, in minutes."
@@ -40,8 +41,9 @@ def _rows(
     *notes: str,
     settings: tuple[str, ...],
     pictures: int,
+    kept: int = 0,
 ) -> list[Row]:
-    """Rows of one run: (column, key, scale, the paper's figure)."""
+    """Rows of one run: (column, key, scale, the paper's figure); ``kept`` tokens in memory."""
     return [
         Row(
             *(model, column, paper, benchmark, IMAGENET, MODELS[model]),
@@ -51,6 +53,7 @@ def _rows(
             scale=scale,
             pictures=pictures,
             size=SIZES[model],
+            kept=kept * SIZES[model].dim,
         )
         for column, key, scale, paper in figures
     ]
@@ -146,6 +149,7 @@ def table3() -> Table:
             tuple((*column, 100.0, each) for column, each in zip(columns, values, strict=True)),
             settings=(f"pictures={SAMPLED}",),
             pictures=SAMPLED + 2 * VALIDATION,
+            kept=SAMPLED * DRAWN,
         )
     ]
     notes = (

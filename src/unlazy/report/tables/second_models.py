@@ -16,8 +16,8 @@ SIZES = {  # multiplications and additions of one forward, counted by PyTorch
     "DINOv2-G": Size(3566.7, 1136.5, 1369, 1536),
     "DeiT3-M": Size(16.0, 38.8, 196, 512),
     "OpenCLIP-B": Size(35.1, 86.2, 196, 768),
-    "Swin-S": Size(23.1, 49.7, 64, 768),
-    "PVT-b2": Size(8.1, 25.4, 49, 512),
+    "Swin-S": Size(23.1, 49.7, 64, 768, widest=(4096, 96)),
+    "PVT-b2": Size(8.1, 25.4, 49, 512, widest=(3136, 64)),
 }
 MODELS = {
     "DINOv2-S": Pretrained("timm:vit_small_patch14_dinov2.lvd142m"),
