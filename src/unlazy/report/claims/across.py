@@ -173,8 +173,9 @@ def _registers(
             "cannot tell",
             f"norms are {'lower' if lower else 'not surely lower'}: {_has(after)}.",
         )
+    found: list[Verdict] = [verdict for verdict, _ in others]
     worst: tuple[Verdict, ...] = ("does not hold", "cannot tell", "holds")
-    least = min((verdict for verdict, _ in others), key=worst.index)
+    least: Verdict = min(found, key=worst.index)
     return least, f"high norms are gone; {'; '.join(said for _, said in others)}."
 
 
