@@ -124,10 +124,13 @@ def section(study: str, title: str) -> str:
     cards = read(study)
     if not cards:
         return ""
-    command = cards[0]["command"]
+    commands = list(dict.fromkeys(card["command"] for card in cards))
+    one = len(commands) == 1
+    said = f"`{commands[0]}`" if one else "Commands below"
+    listed = "" if one else "\nCommands:\n\n" + "\n".join(f"- `{each}`" for each in commands)
     return f"""## {title}
 
-`{command}`: {len(cards)} runs, each on {cards[0]["n"]} validation pictures
+{said}: {len(cards)} runs, each on {cards[0]["n"]} validation pictures
 ([Records]({study}.json)).
 
 {rows_of(cards, PLACES)}
@@ -135,7 +138,7 @@ def section(study: str, title: str) -> str:
 Small boxes (under 25 % of the area) and norms:
 
 {rows_of(cards, SMALL)}
-"""
+{listed}"""
 
 
 def curves(study: str, names: Sequence[str], path: Path) -> None:

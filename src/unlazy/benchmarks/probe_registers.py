@@ -91,19 +91,18 @@ class RegisterHeads(Trained):
                 the given head another number of them.
         """
         facts = inputs.backbone.facts
-        variants, classes = self.variants(facts), getattr(inputs.training, "classes", None)
+        variants = self.variants(facts)
         if not variants:
             raise ValueError(f"{facts.name} has neither a class token nor registers; use linear")
-        if not classes:
-            raise ValueError("the training pictures have no names of classes")
-        self._given(facts, len(classes))
-        return [VectorTask(self.plan, each, len(classes)) for each in variants]
+        classes = _num_classes(inputs)
+        self._given(facts, classes)
+        return [VectorTask(self.plan, each, classes) for each in variants]
 
     def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
         """All heads on the same pictures."""
         facts = inputs.backbone.facts
         found = {each: learned.heads[f"register_heads/{each}"] for each in self.variants(facts)}
-        return [VectorClass({**found, **self._given(facts, len(inputs.training.classes))})]
+        return [VectorClass({**found, **self._given(facts, _num_classes(inputs))})]
 
     def _given(self, facts: Facts, classes: int) -> dict[str, Any]:
         if self.head is None:
@@ -126,3 +125,15 @@ class RegisterHeads(Trained):
         return tuple(
             chosen_note(name, each, self.rates) for name, each in heads.items() if each.rates
         )
+
+
+def _num_classes(inputs: Inputs) -> int:
+    """Of the training pictures.
+
+    Raises:
+        ValueError: they have no names of classes.
+    """
+    classes = getattr(inputs.training, "classes", None)
+    if not classes:
+        raise ValueError("the training pictures have no names of classes")
+    return len(classes)

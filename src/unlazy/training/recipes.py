@@ -121,8 +121,7 @@ def tiny_clip() -> TextRecipe:
 
     Data: Tiny ImageNet, 200 classes, 100,000 images of 64 px. Needs the extra ``text``.
     Cost: about 50 minutes on one CPU core in bfloat16 (100 images/s).
-    Expected: no published number; compare with ``tiny_clip_lazystrike`` by zero-shot top-1 and
-        Point-in-Box.
+    Expected: the card beside the bundled weights (``unlazy/bundled/tiny-clip.json``).
     Command: ``unlazy train tiny_clip --data tiny-imagenet-200``
     """
     return TextRecipe(name="tiny_clip", epochs=3)
@@ -131,7 +130,8 @@ def tiny_clip() -> TextRecipe:
 def tiny_clip_lazystrike() -> TextRecipe:
     """``tiny_clip`` with LazyStrike pooling in the image tower.
 
-    Data, cost, expected: as ``tiny_clip``.
+    Data, cost: as ``tiny_clip``.
+    Expected: the card beside the bundled weights (``unlazy/bundled/tiny-clip-lazystrike.json``).
     Command: ``unlazy train tiny_clip_lazystrike --data tiny-imagenet-200``
     """
     model = ViTConfig(num_classes=0, pool="lazy_strike", keep=1)
