@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -9,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 def script(name):
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # for dataclasses
     spec.loader.exec_module(module)
     return module
 
@@ -27,6 +28,11 @@ def test_readme_and_evidence_agree_with_the_records():
 def test_the_training_page_says_what_its_records_say():
     module = script("training_evidence")
     assert module.page() == (ROOT / "docs" / "evidence" / "training.md").read_text()
+
+
+def test_the_localisation_page_says_what_its_records_say():
+    module = script("localisation_evidence")
+    assert module.page() == (ROOT / "docs" / "evidence" / "localisation.md").read_text()
 
 
 def test_the_lock_file_records_no_address():
