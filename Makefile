@@ -23,7 +23,7 @@ demo: $(STAMP)  ## install, then a model and its cure side by side, on photograp
 	  --size 128 --shown 12 -o demo
 
 test: $(STAMP) lint types  ## install, then format check, lint, types and tests
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder  # files of few slow tests not last
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check src tests performance docs
