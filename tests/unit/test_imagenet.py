@@ -73,6 +73,19 @@ def test_the_ground_truth_alone_is_refused(flat):
         ImageNet(flat)
 
 
+def test_a_table_of_classes_cut_off_or_altered_anywhere_is_named(flat):
+    development_kit(flat)
+    (flat / "ILSVRC2012_validation_ground_truth.txt").write_text("2\n3\n1\n")
+    whole = (flat / "meta.mat").read_bytes()
+    for length in (0, 10, 100, 128, 140, 200, len(whole) - 3):
+        (flat / "meta.mat").write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"meta\.mat is not ILSVRC's table of classes"):
+            ImageNet(flat)
+    savemat(flat / "meta.mat", {"synsets": np.arange(4.0)})
+    with pytest.raises(ValueError, match=r"meta\.mat is not ILSVRC's table of classes"):
+        ImageNet(flat)
+
+
 def test_a_part_of_the_pictures_keeps_its_labels(flat):
     development_kit(flat)
     (flat / "ILSVRC2012_validation_ground_truth.txt").write_text("2\n3\n1\n")

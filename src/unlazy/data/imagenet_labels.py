@@ -10,8 +10,11 @@ from 0 among the sorted wnids (as in Caffe's ``val.txt``).
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from unlazy.data.annotated import Problems
 
@@ -92,12 +95,19 @@ def _ids(meta: Path) -> dict[str, str]:
     """ILSVRC's id, as text -> wnid."""
     from scipy.io.matlab import MatReadError, loadmat
 
+    damaged = (
+        MatReadError,
+        OSError,
+        zlib.error,
+        NotImplementedError,
+    )  # cut off, altered, version 7.3
+    other = (KeyError, IndexError, TypeError, ValueError)  # no such table, or not of ids and wnids
     try:
-        synsets = loadmat(meta, squeeze_me=True)["synsets"]
+        synsets = np.atleast_1d(loadmat(meta, squeeze_me=True)["synsets"])
         ids, wnids = synsets["ILSVRC2012_ID"].tolist(), synsets["WNID"].tolist()
-    except (MatReadError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+        return {str(int(number)): str(wnid) for number, wnid in zip(ids, wnids, strict=True)}
+    except (*damaged, *other) as error:
         raise ValueError(f"{meta} is not ILSVRC's table of classes: {error}") from error
-    return {str(int(number)): str(wnid) for number, wnid in zip(ids, wnids, strict=True)}
 
 
 def _listed(

@@ -56,14 +56,14 @@ def check_same_classes(name: str, evaluated: Any, training: Any) -> None:
         asked, learned = (getattr(each, field, None) for each in (evaluated, training))
         if not asked or not learned:
             continue
-        pairs = enumerate(zip(learned, asked, strict=False))
-        differs = next((place for place, pair in pairs if pair[0] != pair[1]), None)
-        if differs is None and len(learned) == len(asked):
+        if list(asked) == list(learned):
             return
+        shared = range(min(len(learned), len(asked)))
+        place = next((each for each in shared if learned[each] != asked[each]), None)
         first = (
             "the longer list begins as the other"
-            if differs is None
-            else f"label {differs} is {learned[differs]!r} in training and {asked[differs]!r} here"
+            if place is None
+            else f"label {place} is {learned[place]!r} in training and {asked[place]!r} here"
         )
         raise ValueError(
             f"{name} learns labels that mean something else in the evaluated pictures: there are"
