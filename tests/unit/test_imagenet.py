@@ -77,7 +77,7 @@ def test_a_table_of_classes_cut_off_or_altered_anywhere_is_named(flat):
     development_kit(flat)
     (flat / "ILSVRC2012_validation_ground_truth.txt").write_text("2\n3\n1\n")
     whole = (flat / "meta.mat").read_bytes()
-    for length in (0, 10, 100, 128, 140, 200, len(whole) - 3):
+    for length in (0, 10, 100, 128, 140, 200, len(whole) // 2):
         (flat / "meta.mat").write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"meta\.mat is not ILSVRC's table of classes"):
             ImageNet(flat)
