@@ -65,6 +65,35 @@ def run_one(
         )
 
 
+def run_several(
+    probes: Sequence[Any],
+    backbone: Any,
+    data: Data,
+    options: Options,
+    *,
+    label: str = "",
+    keep: Path | None = None,
+) -> list[Any]:
+    """Run probes, which share their passes, under a progress bar; on all ranks."""
+    from unlazy.report.probe import run_probes
+    from unlazy.report.run import default_workers
+
+    names = ", ".join(each.name for each in probes)
+    with progress(f"{label}: {names}" if label else names) as (bar, task):
+        return run_probes(
+            probes,
+            backbone,
+            next(iter(data.opened.values())),
+            data.training,
+            source=data.name,
+            batch_size=options.batch_size,
+            workers=default_workers() if options.workers is None else options.workers,
+            seed=options.seed,
+            progress=lambda done: bar.update(task, advance=done),
+            keep=keep,
+        )
+
+
 def folder_of(command: str, model: str, weights: Weights, fix: str | None) -> Path:
     """Where a command's Records of a model go that no folder was named for.
 

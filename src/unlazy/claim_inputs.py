@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from unlazy.bench_inputs import Data, run_one
+from unlazy.bench_inputs import Data, run_one, run_several
 from unlazy.console import progress
 from unlazy.inputs import Options, device_of
 
@@ -70,32 +70,18 @@ def _probed(
     from unlazy.catalog import find
     from unlazy.report.claims.content import PROBES, settings
     from unlazy.report.claims.evidence import lacking
-    from unlazy.report.probe import run_probes
-    from unlazy.report.run import default_workers
     from unlazy.settings import override
 
     if data.training is None:
         return {}, dict.fromkeys(PROBES, NO_TRAINING)
     not_run = {name: reason for name in PROBES if (reason := lacking(found, name))}
-    pictures = data.opened[False]
+    count = len(data.opened[False])
     chosen = [
-        override(find("probes", name)(), settings(name, len(pictures)))
+        override(find("probes", name)(), settings(name, count))
         for name in PROBES
         if name not in not_run
     ]
-    with progress(f"{found.label}: {', '.join(each.name for each in chosen)}") as (bar, task):
-        outcomes = run_probes(
-            chosen,
-            backbone,
-            pictures,
-            data.training,
-            source=data.name,
-            batch_size=options.batch_size,
-            workers=default_workers() if options.workers is None else options.workers,
-            seed=options.seed,
-            progress=lambda done: bar.update(task, advance=done),
-            keep=keep,
-        )
+    outcomes = run_several(chosen, backbone, data, options, label=found.label, keep=keep)
     return {each.benchmark.name: each for each in outcomes}, not_run
 
 

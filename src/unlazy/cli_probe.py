@@ -8,7 +8,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unlazy.bench_inputs import Data, benchmark_data, check_options, folder_of, refuse_others
+from unlazy.bench_inputs import (
+    Data,
+    benchmark_data,
+    check_options,
+    folder_of,
+    refuse_others,
+    run_several,
+)
 from unlazy.cli_bench import KEPT, finish, write_records
 from unlazy.console import progress
 from unlazy.inputs import Mistake, Options, Weights, backbone_of, device_of, fixed_of
@@ -70,22 +77,8 @@ def run_together(
 ) -> None:
     """Run probes of one model; write and tell what came of them. On all ranks."""
     from unlazy import distributed
-    from unlazy.report.probe import run_probes
-    from unlazy.report.run import default_workers
 
-    with progress(", ".join(each.name for each in chosen)) as (bar, task):
-        outcomes = run_probes(
-            chosen,
-            backbone,
-            next(iter(data.opened.values())),
-            data.training,
-            source=data.name,
-            batch_size=options.batch_size,
-            workers=default_workers() if options.workers is None else options.workers,
-            seed=options.seed,
-            progress=lambda done: bar.update(task, advance=done),
-            keep=output / KEPT / "probes",
-        )
+    outcomes = run_several(chosen, backbone, data, options, keep=output / KEPT / "probes")
     if distributed.on_main():
         for outcome in outcomes:
             write_records(outcome, output)
