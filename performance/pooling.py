@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from performance.figures import Figure, interleaved, ratios
 from unlazy import pooling
+from unlazy.backbones import vit
 from unlazy.backbones.vit import ViT, ViTConfig
 
 BASE = ViTConfig(224, 16, 768, 12, 12, num_classes=1000)
@@ -36,7 +38,7 @@ def figures(quick: bool) -> list[Figure]:
     found += _shares(1 if quick else 5)
     for name, config, batch, rounds in (("tiny", TINY, 64, 15), ("ViT-S/16", SMALL, 4, 9)):
         found += _steps(name, config, batch, 1 if quick else rounds)
-    return found
+    return found + _attention(1 if quick else 5)
 
 
 def literal_low_pass(x: Tensor) -> Tensor:
@@ -138,8 +140,21 @@ def _most_registers(config: ViTConfig) -> float | None:
     return MOST_STEP_REGISTERS if 1 + added < MOST_STEP_REGISTERS else None
 
 
-def _step(config: ViTConfig, batch: int) -> Callable[[], None]:
-    """Forward, backward and AdamW on one random batch."""
+def _attention(rounds: int) -> list[Figure]:
+    """A step in bfloat16 with PyTorch's fused attention, over one with ours."""
+    ours = _step(TINY, 64, low=True)
+
+    def fused() -> None:
+        with mock.patch.object(vit, "attend", F.scaled_dot_product_attention):
+            ours()
+
+    seconds = _timed({"fused": fused, "ours": ours}, rounds, torch.device("cpu"))
+    name = "training step, tiny, bfloat16, fused attention / ours"
+    return [Figure(name, "x", ratios(seconds["fused"], seconds["ours"]))]
+
+
+def _step(config: ViTConfig, batch: int, *, low: bool = False) -> Callable[[], None]:
+    """Forward, backward and AdamW on one random batch; ``low``: in bfloat16."""
     torch.manual_seed(0)
     model = ViT(config).train()
     images = torch.randn(batch, 3, config.img_size, config.img_size)
@@ -148,7 +163,9 @@ def _step(config: ViTConfig, batch: int) -> Callable[[], None]:
 
     def step() -> None:
         optimizer.zero_grad()
-        F.cross_entropy(model(images), labels).backward()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
+            loss = F.cross_entropy(model(images), labels)
+        loss.backward()
         optimizer.step()
 
     return step

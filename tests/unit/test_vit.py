@@ -132,6 +132,21 @@ def test_a_window_as_large_as_the_grid_is_global_attention():
     assert not torch.allclose(narrow(images(plain)), plain(images(plain)), atol=1e-3)
 
 
+@pytest.mark.parametrize("windows", [(), (0, 2)])
+def test_attention_that_is_trained_in_bfloat16_is_pytorchs(windows, monkeypatch):
+    x, found = images(build()), []
+    for mix in (vit.attend, torch.nn.functional.scaled_dot_product_attention):
+        monkeypatch.setattr(vit, "attend", mix)
+        model = build(windows=windows, window=2)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = model(x).float().square().sum()
+        loss.backward()
+        found.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
+    assert not torch.equal(*found)
+    assert torch.cosine_similarity(*found, dim=0) > 0.999
+    assert found[0].norm() / found[1].norm() == pytest.approx(1, abs=0.01)
+
+
 def touched(model, row, column, grid) -> set[tuple[int, int]]:
     """Windows of 2x2 patches whose tokens change with the pixels of one patch."""
     x, patch = images(model, *grid, batch=1), model.config.patch_size

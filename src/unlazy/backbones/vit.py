@@ -60,8 +60,25 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "B T D"]:
         """Attend."""
         q, k, v = self.heads(self.qkv(x))
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.proj(mixed.transpose(1, 2).flatten(2))
+        slow = q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.requires_grad
+        mix = attend if slow else F.scaled_dot_product_attention
+        return self.proj(mix(q, k, v, mask).transpose(1, 2).flatten(2))
+
+
+def attend(
+    q: Float[Tensor, "B A T d"],
+    k: Float[Tensor, "B A T d"],
+    v: Float[Tensor, "B A T d"],
+    mask: Bool[Tensor, "T T"] | None,
+) -> Float[Tensor, "B A T d"]:
+    """Scaled dot-product attention as two products.
+
+    PyTorch's fused kernel is slow to differentiate in bfloat16 on CPU: ``make perf`` has both.
+    """
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.float().softmax(-1).to(v.dtype) @ v
 
 
 class Mlp(nn.Module):
