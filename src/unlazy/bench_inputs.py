@@ -41,6 +41,7 @@ def run_one(
     *,
     label: str | None = None,
     keep: Path | None = None,
+    traces: Any = None,
 ) -> Any:
     """Run one benchmark under a progress bar; on all ranks."""
     from unlazy import distributed
@@ -62,6 +63,7 @@ def run_one(
             seed=options.seed,
             progress=lambda done: bar.update(task, advance=done),
             keep=keep,
+            traces=traces,
         )
 
 

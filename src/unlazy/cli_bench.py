@@ -50,6 +50,10 @@ def bench(
     settings: Annotated[
         list[str], Parameter(name="--set", help="KEY=VALUE of every benchmark, e.g. rule=center.")
     ] = [],  # noqa: B006
+    cache: Annotated[
+        Path | None,
+        Parameter(help="Folder for traces: what MODEL left of these pictures is read there again."),
+    ] = None,
     weights: Weights = Weights(),
     options: Options = Options(),
 ) -> None:
@@ -77,23 +81,33 @@ def bench(
         if fix is not None:
             first = next(iter(data.opened.values()))
             backbone = fixed_of(fix, backbone, first, [data.name], options, progress)
-        run_all(chosen, backbone, data, options, folder)
+        run_all(chosen, backbone, data, options, folder, cache=cache)
 
 
 def run_all(
-    chosen: Sequence[Any], backbone: Any, data: Data, options: Options, output: Path
+    chosen: Sequence[Any],
+    backbone: Any,
+    data: Data,
+    options: Options,
+    output: Path,
+    *,
+    cache: Path | None,
 ) -> None:
     """Run benchmarks of one model; write and tell what came of them. On all ranks."""
     from unlazy import distributed
+    from unlazy.traces import TraceFiles
 
-    outcomes = []
+    outcomes, traces = [], None if cache is None else TraceFiles(cache, backbone)
     for each in chosen:
-        outcome = run_one(each, backbone, data, options, keep=output / KEPT / each.name)
+        kept = output / KEPT / each.name
+        outcome = run_one(each, backbone, data, options, keep=kept, traces=traces)
         outcomes.append(outcome)
         if distributed.on_main():
             write_records(outcome, output)
     if distributed.on_main():
         finish(outcomes, output, [each.name for each in chosen])
+        if traces is not None:
+            print(f"traces: {traces.found} batches read, {traces.run} run; in {traces.folder}")
 
 
 def write_records(outcome: Any, output: Path) -> None:

@@ -52,19 +52,39 @@ def identity(
     Raises:
         Unidentified: a part has no value to recognise it by.
     """
-    reference = next(backbone.parameters())
-    whole = {
-        "weights": [_code(type(backbone)), weights or backbone.fingerprint()],
-        "facts": described(backbone.facts),
-        "fix": [backbone.fix, described(getattr(backbone, "install", None))],
-        "runs on": [reference.device.type, str(reference.dtype)],
+    whole = _model(backbone, weights) | {
         "view": described(view),
         "measures": [described(each) for each in measures],
         "data": _data(dataset),
         "about": described(about),
-        "versions": [importlib.metadata.version(name) for name in PACKAGES],
     }
     return _sha(json.dumps(whole, sort_keys=True).encode())
+
+
+def model_identity(backbone: Backbone, *, about: Any) -> str:
+    """SHA-256 over weights, fix, device and versions, in hex digits.
+
+    Args:
+        backbone: the model.
+        about: what else tells what is known by it apart.
+
+    Raises:
+        Unidentified: a part has no value to recognise it by.
+    """
+    whole = _model(backbone, None) | {"about": described(about)}
+    return _sha(json.dumps(whole, sort_keys=True).encode())
+
+
+def _model(backbone: Backbone, weights: str | None) -> dict[str, Any]:
+    """A model as JSON; ``weights``: its fingerprint, where it is known already."""
+    reference = next(backbone.parameters())
+    return {
+        "weights": [_code(type(backbone)), weights or backbone.fingerprint()],
+        "facts": described(backbone.facts),
+        "fix": [backbone.fix, described(getattr(backbone, "install", None))],
+        "runs on": [reference.device.type, str(reference.dtype)],
+        "versions": [importlib.metadata.version(name) for name in PACKAGES],
+    }
 
 
 def described(value: Any) -> Any:

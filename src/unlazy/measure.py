@@ -19,6 +19,7 @@ from unlazy.identity import Unidentified, identity
 from unlazy.ledger import Batch, Ledger, Measure, Seen
 from unlazy.parts import Files, Keep, Part
 from unlazy.tokens import Site, Trace
+from unlazy.traces import TraceFiles
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Measured:
         seconds: wall time of the pass, over all runs that it took; mean over ranks.
         forward_seconds: time inside the model with its hooks, summed over ranks.
         boxes: how many boxes were given, and how many a view cropped away.
+        read: how many pictures' traces were read instead of run.
     """
 
     seen: dict[str, Seen]
@@ -40,6 +42,7 @@ class Measured:
     seconds: float
     forward_seconds: float
     boxes: tuple[int, int]
+    read: int = 0
 
 
 def check_view(backbone: Backbone, view: View) -> None:
@@ -69,6 +72,7 @@ def measure(
     workers: int = 0,
     progress: Callable[[int], None] | None = None,
     keep: Keep | None = None,
+    traces: TraceFiles | None = None,
 ) -> Measured:
     """Pass a data set through a model once and let every measure observe the same traces.
 
@@ -83,6 +87,7 @@ def measure(
         workers: processes that decode; 0 decodes in this one.
         progress: called with the number of pictures that this rank finished or skipped.
         keep: where to keep what was observed, and to go on from what the same pass left there.
+        traces: where to read traces that are there, and to keep those that are not.
 
     Raises:
         ValueError: the model cannot take the view, or a measure needs what the model has not.
@@ -112,8 +117,7 @@ def measure(
         skip=skip,
         done=done,
     ):
-        part.forward += _observe(backbone, batch, sites, measures=measures, ledger=part.ledger)
-        part.names.update(zip(batch.indices, batch.names, strict=True))
+        _observe(backbone, batch, sites, measures=measures, part=part, traces=traces)
         for kept in (viewed.kept for viewed in batch.views if viewed.kept is not None):
             part.boxes, part.cropped = part.boxes + len(kept), part.cropped + int((~kept).sum())
         if progress is not None:
@@ -158,6 +162,7 @@ def _measured(whole: Part, measures: Sequence[Measure]) -> Measured:
         seconds=total.seconds / distributed.world(),
         forward_seconds=total.forward,
         boxes=(total.boxes, total.cropped),
+        read=total.read,
     )
 
 
@@ -167,19 +172,26 @@ def _observe(
     sites: frozenset[Site],
     *,
     measures: Sequence[Measure],
-    ledger: Ledger,
-) -> float:
-    """One forward pass that every measure observes; the seconds inside the model.
+    part: Part,
+    traces: TraceFiles | None,
+) -> None:
+    """One trace, run or read, that every measure observes.
 
     The trace is gone on return: two of them never take memory at once.
     """
-    before = time.perf_counter()
-    trace = trace_batch(backbone, batch, sites)
-    seconds = time.perf_counter() - before
+    trace = None if traces is None else traces.read(batch, sites)
+    if trace is None:
+        before = time.perf_counter()
+        trace = trace_batch(backbone, batch, sites)
+        part.forward += time.perf_counter() - before
+        if traces is not None:
+            traces.write(batch, trace)
+    else:
+        part.read += len(batch.indices)
     for each in measures:
-        ledger.add(each.name, each.observe(trace, batch), batch.indices)
-    ledger.indices.extend(batch.indices)
-    return seconds
+        part.ledger.add(each.name, each.observe(trace, batch), batch.indices)
+    part.ledger.indices.extend(batch.indices)
+    part.names.update(zip(batch.indices, batch.names, strict=True))
 
 
 def trace_batch(backbone: Backbone, batch: Batch, sites: frozenset[Site]) -> Trace:

@@ -39,6 +39,7 @@ class Part:
         names: index -> name of each picture that was used.
         skipped: pictures that were not.
         boxes, cropped: how many boxes were given, and how many the view cropped away.
+        read: pictures whose traces were read instead of run.
         forward, seconds: inside the model, and in all; summed over ranks.
     """
 
@@ -47,6 +48,7 @@ class Part:
     skipped: list[Skipped] = field(default_factory=list)
     boxes: int = 0
     cropped: int = 0
+    read: int = 0
     forward: float = 0.0
     seconds: float = 0.0
 
@@ -61,6 +63,7 @@ class Part:
         self.names |= other.names
         self.skipped += other.skipped
         self.boxes, self.cropped = self.boxes + other.boxes, self.cropped + other.cropped
+        self.read += other.read
         self.forward, self.seconds = self.forward + other.forward, self.seconds + other.seconds
 
 
@@ -152,7 +155,7 @@ def _packed(part: Part) -> bytes:
         "indices": part.ledger.indices,
         "names": list(part.names.items()),
         "skipped": [dataclasses.astuple(item) for item in part.skipped],
-        "counts": [part.boxes, part.cropped, part.forward, part.seconds],
+        "counts": [part.boxes, part.cropped, part.read, part.forward, part.seconds],
     }
     content = io.BytesIO()
     arrays.append(np.frombuffer(json.dumps(about).encode(), dtype=np.uint8))
@@ -182,6 +185,5 @@ def _unpacked(path: Path) -> Part:
             rows.update(zip(indices, map(np.asarray, arrays[f"arr_{number}"]), strict=True))
         for measure, key, number in about["sums"]:
             ledger.sums.setdefault(measure, {})[key] = arrays[f"arr_{number}"]
-    boxes, cropped, forward, seconds = about["counts"]
     skipped = [Skipped(*item) for item in about["skipped"]]
-    return Part(ledger, dict(about["names"]), skipped, boxes, cropped, forward, seconds)
+    return Part(ledger, dict(about["names"]), skipped, *about["counts"])

@@ -13,7 +13,7 @@ LAYERS = [
     {"backbones"},
     {"ledger", "data"},
     {"fixes", "batches", "identity"},
-    {"parts"},
+    {"parts", "traces"},
     {"measure"},
     {"shards"},
     {"measures", "probes"},

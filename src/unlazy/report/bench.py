@@ -24,6 +24,7 @@ from unlazy.probes.bank import Heads
 from unlazy.probes.stream import Reading, learn
 from unlazy.probes.task import Lesson, Task
 from unlazy.report.record import Record, record_of
+from unlazy.traces import TraceFiles
 
 LOOKED_AT = 16  # pictures, for what the benchmark needs
 Passes = dict[int | None, Used]
@@ -85,6 +86,7 @@ class Passing:
     batch_size: int | None = None
     workers: int = 0
     progress: Callable[[int], None] | None = None
+    traces: TraceFiles | None = None
 
     def quietly(self) -> Passing:
         """In this process and without progress, for few pictures."""
@@ -121,6 +123,7 @@ class Passing:
                 workers=self.workers,
                 progress=self.progress,
                 keep=keep,
+                traces=self.traces,
             )
             if passes is not None:
                 check_used(found)
@@ -178,6 +181,7 @@ def run_benchmark(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
     keep: Path | None = None,
+    traces: TraceFiles | None = None,
 ) -> Outcome:
     """Run a benchmark; under torchrun all ranks take part and get the same.
 
@@ -193,6 +197,8 @@ def run_benchmark(
         progress: called with numbers of finished pictures.
         keep: folder of what was observed so far, to go on from after a kill; the caller removes
             it once the Record is written.
+        traces: of this model, to be read where they are there and kept where not; heads that learn
+            in epochs see pictures changed each time and run the model.
 
     Raises:
         ValueError: the pictures lack what the benchmark needs, or none could be used.
@@ -203,7 +209,7 @@ def run_benchmark(
     if "labels" in benchmark.needs:
         evaluated = Labelled(evaluated)
         training = None if training is None else Labelled(training)
-    passing = Passing(backbone, batch_size, workers, progress)
+    passing = Passing(backbone, batch_size, workers, progress, traces)
     passes: Passes = {}
     inputs = passing.inputs(evaluated, training, kept, passes)
     measures = benchmark.measures(inputs)

@@ -113,7 +113,8 @@ def record_of(
             "seconds": measured.seconds,
             "images_per_second": used / measured.seconds,
             "forward_share": measured.forward_seconds / (measured.seconds * distributed.world()),
-        },
+        }
+        | ({"read_traces": measured.read} if measured.read else {}),
         environment=environment(
             device=str(reference.device),
             dtype=str(reference.dtype).removeprefix("torch."),
