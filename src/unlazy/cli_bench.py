@@ -91,7 +91,7 @@ def run_all(
     options: Options,
     output: Path,
     *,
-    cache: Path | None,
+    cache: Path | None = None,
 ) -> None:
     """Run benchmarks of one model; write and tell what came of them. On all ranks."""
     from unlazy import distributed
