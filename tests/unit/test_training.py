@@ -121,6 +121,13 @@ def test_another_recipe_is_refused_and_the_difference_shown(tmp_path, data):
     assert "workers" not in str(found.value)
 
 
+def test_a_recipe_that_never_came_to_a_step_gives_way(tmp_path, data):
+    """Its settings were mistaken: the corrected command is no other run."""
+    checkpoint.claim(tmp_path, dataclasses.replace(RECIPE, epochs=1))
+    assert len(list(train(RECIPE, data, tmp_path))) > 0
+    assert json.loads((tmp_path / "recipe.json").read_text())["epochs"] == RECIPE.epochs
+
+
 def test_what_belongs_to_the_machine_may_change(tmp_path, data):
     list(itertools.islice(train(RECIPE, data, tmp_path), 5))
     changed = dataclasses.replace(RECIPE, log_every=2)

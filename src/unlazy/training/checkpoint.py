@@ -31,6 +31,8 @@ FULL = dcp.StateDictOptions(full_state_dict=True)  # whole, on every rank
 def claim(out: Path, recipe: Recipe) -> None:
     """Write the recipe into the run's folder, or check that the run there has the same one.
 
+    One that never came to a step, since its settings were mistaken, gives way.
+
     Raises:
         ValueError: another recipe; the message shows what differs.
         OSError: the folder cannot be written.
@@ -38,7 +40,7 @@ def claim(out: Path, recipe: Recipe) -> None:
     if not distributed.on_main():
         return
     path, new = out / "recipe.json", json.loads(json.dumps(dataclasses.asdict(recipe)))
-    if path.is_file():
+    if path.is_file() and any(each != path for each in out.iterdir()):
         old = json.loads(path.read_text())
         changed = differences(old, new)
         if changed:
