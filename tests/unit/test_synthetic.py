@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from unlazy.data.synthetic import CLASSES, OUTLINES, SHAPES, Scenes
+from unlazy.data.synthetic import CLASSES, PAIRS, SHAPES, Scenes
 
 SCENES = Scenes(count=48, seed=3)
 
@@ -98,16 +98,16 @@ def test_shapes_fit_into_the_unit_circle():
         assert inside.mean() > 0.1
 
 
-def test_an_outline_is_the_class_and_its_stripes_are_drawn_by_lot():
-    scenes = Scenes(count=200, cue="outline", clutter=0, object_size=(0.5, 0.9))
+def test_the_pair_of_its_halves_is_the_class():
+    scenes = Scenes(count=120, cue="pair", clutter=0, object_size=(0.7, 0.9))
     samples = [scenes[index] for index in range(len(scenes))]
-    assert np.bincount([sample.label for sample in samples]).tolist() == [40] * len(OUTLINES)
-    fill = {outline: [] for outline in OUTLINES}  # share of the box that the object covers
+    assert np.bincount([sample.label for sample in samples]).tolist() == [20] * 6
+    right = []
     for sample in samples:
-        left, top, right, bottom = sample.boxes[0]
-        covered = sample.mask.sum() / ((right - left) * (bottom - top))
-        fill[OUTLINES[sample.label]].append(covered)
-    assert np.allclose(fill["disc"], np.pi / 4, atol=0.03)
-    assert max(fill["star"]) < min(fill["disc"])
-    discs = [np.asarray(s.image.convert("L"), float)[s.mask > 0] for s in samples if s.label == 0]
-    assert len({round(float(np.diff(disc).std())) for disc in discs}) > 5  # stripes differ
+        down, across = np.gradient(np.asarray(sample.image.convert("L"), float))
+        strength = np.hypot(down, across) * (sample.mask > 0)
+        turn = np.degrees(np.arctan2(down, across)) % 180
+        nearest = np.round(turn / 45).astype(int) % 4
+        found = np.bincount(nearest.ravel(), strength.ravel(), minlength=4)
+        right.append(tuple(sorted(np.argsort(found)[-2:])) == PAIRS[sample.label])
+    assert np.mean(right) > 0.95

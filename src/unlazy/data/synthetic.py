@@ -1,15 +1,16 @@
 """Scenes: drawn pictures with exact boxes and masks, for tests, demos and controlled studies.
 
 One striped object lies on a textured background with unstriped clutter. Its class is either the
-stripes' orientation and period (a local cue: a patch inside of the object tells it) or the
-object's outline, with the area that goes with it (a global cue: one patch tells little). Colour,
-place and background tell nothing.
+stripes' orientation and period (a local cue: a patch inside of the object tells it) or the pair of
+orientations of its two halves (a wider cue: a patch leaves three classes of six). Colour, place,
+outline and background tell nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,8 @@ CLASSES = tuple(
     for angle in ORIENTATIONS
 )
 """Names of the classes where stripes are the cue."""
+PAIRS = tuple(combinations(range(len(ORIENTATIONS)), 2))
+"""Orientations of an object's halves, where the pair is the cue; stripes are fine."""
 
 
 def _disc(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -65,9 +68,7 @@ SHAPES: tuple[Outline, ...] = (
     _star,
 )
 """Distance from the outline (negative inside) of shapes that fit into the unit circle."""
-OUTLINES = tuple(shape.__name__.lstrip("_") for shape in SHAPES)
-"""Names of the classes where the outline is the cue."""
-Cue = Literal["stripes", "outline"]
+Cue = Literal["stripes", "pair"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Scenes:
         object_size: least and greatest diameter, as a share of the short side; the object lies
             wholly inside of the picture.
         clutter: number of unstriped shapes in the background.
-        cue: what tells the class, the object's stripes or its outline.
+        cue: what tells the class: the object's stripes, or the pair of stripes of its halves.
         seed: another seed draws other pictures.
     """
 
@@ -109,7 +110,11 @@ class Scenes:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes; the label of sample ``i`` is ``i % len(classes)``."""
-        return CLASSES if self.cue == "stripes" else OUTLINES
+        if self.cue == "stripes":
+            return CLASSES
+        return tuple(
+            f"stripes at {ORIENTATIONS[a]} and {ORIENTATIONS[b]} degrees" for a, b in PAIRS
+        )
 
     def __getitem__(self, index: int) -> Sample:
         index = self._checked(index)
@@ -150,12 +155,13 @@ class Scenes:
             background += rng.uniform(0.6, 1) * cover * (_paint(rng, self.size) - background)
         radius = rng.uniform(*self.object_size) * min(self.size) / 2
         centre = tuple(rng.uniform(radius, side - radius) for side in self.size)
+        cover = _cover(rng, self.size, radius=radius, centre=centre)
         if self.cue == "stripes":
-            cover = _cover(rng, self.size, radius=radius, centre=centre)
             return background, cover, _stripes(rng, self.size, index % len(CLASSES))
-        outline = SHAPES[index % len(SHAPES)]
-        cover = _cover(rng, self.size, radius=radius, centre=centre, shape=outline)
-        return background, cover, _stripes(rng, self.size, int(rng.integers(len(CLASSES))))
+        first, second = PAIRS[index % len(PAIRS)]
+        half = _half(rng, self.size, centre)[..., None]
+        stripes = (_stripes(rng, self.size, each) for each in (first, second))
+        return background, cover, np.where(half, *stripes)
 
 
 def _noise(rng: np.random.Generator, size: tuple[int, int], *, octaves: int = 5) -> np.ndarray:
@@ -206,15 +212,21 @@ def _cover(
     *,
     radius: float,
     centre: tuple[float, ...],
-    shape: Outline | None = None,
 ) -> np.ndarray:
-    """How much of each pixel a shape, turned at random, covers (H, W); (y, x) centre."""
-    shape = shape or SHAPES[rng.integers(len(SHAPES))]
+    """How much of each pixel some shape, turned at random, covers (H, W); (y, x) centre."""
+    shape = SHAPES[rng.integers(len(SHAPES))]
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.ogrid[: size[0], : size[1]]
     y, x = (y + 0.5 - centre[0]) / radius, (x + 0.5 - centre[1]) / radius
     turned = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     return np.clip(0.5 - radius * shape(*turned), 0, 1).astype(np.float32)
+
+
+def _half(rng: np.random.Generator, size: tuple[int, int], centre: tuple[float, ...]) -> np.ndarray:
+    """One side of a line through the (y, x) centre, turned at random (H, W)."""
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.ogrid[: size[0], : size[1]]
+    return np.cos(angle) * (x + 0.5 - centre[1]) + np.sin(angle) * (y + 0.5 - centre[0]) > 0
 
 
 def _picture(values: np.ndarray) -> Image.Image:

@@ -57,7 +57,7 @@ def scenes_readings() -> tuple[SceneRecipe, ...]:
 
 
 def scenes_difficulty() -> tuple[SceneRecipe, ...]:
-    """Small and large objects, no clutter and much, and a class that only the outline tells.
+    """Small and large objects, no clutter and much, and a class that two patches tell together.
 
     Data: drawn scenes, as ``tiny_scenes``.
     Cost: a minute a run on one CPU core, 20 runs.
@@ -69,7 +69,7 @@ def scenes_difficulty() -> tuple[SceneRecipe, ...]:
         "large-objects": {"object_size": (0.6, 0.9)},
         "no-clutter": {"clutter": 0},
         "much-clutter": {"clutter": 20},
-        "outline": {"cue": "outline", "clutter": 0, "object_size": (0.6, 0.9)},
+        "pair": {"cue": "pair", "object_size": (0.6, 0.9)},
     }
     return tuple(
         dataclasses.replace(
