@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.paper_b import LIKELIER_IN_REDUNDANT
 from unlazy.benchmarks.probe import Learned, prepare, shared_view
 from unlazy.benchmarks.sheet import Curve, Sheet
 from unlazy.geometry import View
@@ -43,8 +44,9 @@ class Redundancy:
         others=(("AUC of likeness", "auc"), ("difference of likeness", "difference")),
         scale=1.0,
     )
-    published: ClassVar[tuple[Published, ...]] = (
-        Published("DINOv2-G", 2.5, "B, Claim 3", "about; what counts as uniform is not stated"),
+    published: ClassVar[tuple[Published, ...]] = tuple(
+        Published(model, value, "B, Claim 3", "about; what counts as uniform is not stated")
+        for model, value in LIKELIER_IN_REDUNDANT.items()
     )
 
     @property
