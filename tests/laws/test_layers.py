@@ -12,7 +12,7 @@ LAYERS = [
     {"scores", "pooling", "metrics", "distributions", "discovery"},
     {"backbones"},
     {"ledger", "data"},
-    {"fixes", "batches", "identity"},
+    {"fixes", "batches", "finite", "identity"},
     {"parts", "traces"},
     {"measure"},
     {"shards"},
