@@ -165,7 +165,7 @@ def measured_before(path: Path, known: str) -> Any:
 
 def mark_measured(path: Path, known: str) -> None:
     """Say of a Record what its numbers depend on."""
-    from unlazy.report.record import write_whole
+    from unlazy.whole_files import write_whole
 
     write_whole(_mark(path), _marked(path, known).encode())
 

@@ -112,8 +112,8 @@ def run_all(
 
 def write_records(outcome: Any, output: Path) -> None:
     """The Record of a benchmark, and what else it writes."""
-    from unlazy.report.record import write_whole
     from unlazy.report.write import naming
+    from unlazy.whole_files import write_whole
 
     with naming(output):
         output.mkdir(parents=True, exist_ok=True)

@@ -15,8 +15,9 @@ from unlazy.fixes.files import FIX, TENSORS, Made, contents, parameters
 from unlazy.geometry import View
 from unlazy.ledger import Estimate, Measure, Seen, estimates
 from unlazy.measure import Measured, measure
-from unlazy.report.record import Record, environment, write_whole
+from unlazy.report.record import Record, environment
 from unlazy.tokens import neurons
+from unlazy.whole_files import write_whole
 
 CALIBRATION_VERSION = 1  # bump when any number of a calibration could change
 HELD = 256 * 2**20  # bytes of activations that a pass may hold at once, unless one image has more
