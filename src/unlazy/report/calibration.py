@@ -10,6 +10,7 @@ from typing import Any
 
 from unlazy import distributed
 from unlazy.backbones.base import Backbone
+from unlazy.batches import none_usable
 from unlazy.fixes.base import Fix
 from unlazy.fixes.files import FIX, TENSORS, Made, contents, parameters
 from unlazy.geometry import View
@@ -66,8 +67,7 @@ def calibrate(
             progress=progress,
         )
         if not measured.names:
-            reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
-            raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
+            raise none_usable(measured.skipped)
         passes.append((measures, measured))
         return measured.seen
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from unlazy.backbones.base import Backbone
+from unlazy.batches import none_usable
 from unlazy.benchmarks.classification import Accuracy
 from unlazy.data.sample import Unreadable
 from unlazy.geometry import View
@@ -199,8 +200,7 @@ class _Run:
             progress=progress,
         )
         if not measured.names:
-            reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
-            raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
+            raise none_usable(measured.skipped)
         return Findings(
             label=self.backbone.facts.name,
             facts=self.backbone.facts,
