@@ -48,7 +48,7 @@ class RegisterHeads(Trained):
     seeds: int = 1
     epochs: int = 20
     patience: int = 20
-    head: str | None = None
+    head: Path | None = None
     optimizer: ClassVar[Literal["adam", "adamw", "sgd"]] = "sgd"
     by_norm: ClassVar[bool] = False
     name: ClassVar[str] = "register-heads"
@@ -114,7 +114,7 @@ class RegisterHeads(Trained):
             return {}
         if not facts.has_cls:
             raise ValueError(f"{facts.name} has no class token, which the given head needs")
-        return {PRETRAINED: load_head(Path(self.head), dim=facts.dim, classes=classes)}
+        return {PRETRAINED: load_head(self.head, dim=facts.dim, classes=classes)}
 
     def notes(self, facts: Facts) -> tuple[str, ...]:
         """What is missing, and what differs from the paper."""
