@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
+from unlazy.arguments import BenchmarkName, BenchmarkSettings, DataName, Output
 from unlazy.bench_inputs import (
     Data,
     benchmark_data,
@@ -23,15 +22,10 @@ from unlazy.inputs import Mistake, Options, device_of
 def dynamics(
     run: Path,
     /,
-    *benchmarks: Annotated[str, Parameter(help="Names; see `unlazy list benchmarks`.")],
-    output: Annotated[Path, Parameter(name=["-o", "--output"])] = Path("runs/dynamics"),
-    on: Annotated[
-        str | None,
-        Parameter(help="The data set: NAME or NAME:SPLIT; default: what DATA is recognised as."),
-    ] = None,
-    settings: Annotated[
-        list[str], Parameter(name="--set", help="KEY=VALUE of every benchmark, e.g. rule=center.")
-    ] = [],  # noqa: B006
+    *benchmarks: BenchmarkName,
+    output: Output = Path("runs/dynamics"),
+    on: DataName = None,
+    settings: BenchmarkSettings = [],  # noqa: B006
     options: Options = Options(),
 ) -> None:
     """Run benchmarks over training: on every model that RUN kept (keep_every), and one plot.

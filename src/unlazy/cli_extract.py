@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from unlazy.arguments import FixName, Output
 from unlazy.console import progress
 from unlazy.inputs import (
     Mistake,
@@ -38,13 +39,11 @@ def extract(
             help="What to store: final, 'block(-1)', 'norm of block(3)', shared, image, ...",
         ),
     ],
-    output: Annotated[Path, Parameter(name=["-o", "--output"])] = Path("runs/extract"),
+    output: Output = Path("runs/extract"),
     dtype: Annotated[
         Literal["float16", "bfloat16", "float32"], Parameter(help="In which numbers are stored.")
     ] = "float16",
-    fix: Annotated[
-        str | None, Parameter(help="MODEL under a fix: its name, or a saved one's folder.")
-    ] = None,
+    fix: FixName = None,
     weights: Weights = Weights(),
     options: Options = Options(),
 ) -> None:

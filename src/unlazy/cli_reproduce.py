@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from unlazy.arguments import Output
 from unlazy.bench_inputs import benchmark_data, identity_of, mark_measured, measured_before
 from unlazy.cli_bench import run_all
 from unlazy.cli_probe import run_together
@@ -31,7 +32,7 @@ def reproduce(
         list[str],
         Parameter(name="--model", negative="", help="NAME=MODEL: MODEL is the table's NAME."),
     ] = [],  # noqa: B006
-    output: Annotated[Path, Parameter(name=["-o", "--output"])] = Path("runs/reproduce"),
+    output: Output = Path("runs/reproduce"),
     batch_size: Annotated[int | None, Parameter(help="Images a forward pass.")] = None,
     workers: Annotated[int | None, Parameter(help="Decoding processes.")] = None,
     device: Annotated[str | None, Parameter(help="cpu, cuda, cuda:1, ...")] = None,
