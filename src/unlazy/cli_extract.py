@@ -21,6 +21,7 @@ from unlazy.inputs import (
     device_of,
     fixed_of,
     view_of,
+    workers_of,
 )
 
 IMAGE = "image"
@@ -55,7 +56,6 @@ def extract(
     import torch
 
     from unlazy import distributed
-    from unlazy.report.run import default_workers
     from unlazy.report.write import claim
     from unlazy.shards import extract as extract_shards
 
@@ -81,7 +81,7 @@ def extract(
                 dtype=getattr(torch, dtype),
                 source=" ".join(images),
                 batch_size=options.batch_size,
-                workers=default_workers() if options.workers is None else options.workers,
+                workers=workers_of(options.workers),
                 progress=lambda done: bar.update(task, advance=done),
             )
         if distributed.on_main():

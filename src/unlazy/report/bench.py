@@ -48,7 +48,7 @@ class Outcome:
         found = self.record.values.get(head.measure, {})
         own = ", ".join(each for each in (self.record.model["name"], head.how) if each)
         rows = [(own, head.key), *head.others, *head.baselines]
-        return [(name, _scaled(found[key], head.scale)) for name, key in rows if key in found]
+        return [(name, found[key].scaled(head.scale)) for name, key in rows if key in found]
 
     def published(self) -> list[Published]:
         """Published figures on the same data; on other data those of the first set in the list."""
@@ -66,11 +66,6 @@ class Outcome:
         head = self.benchmark.headline
         count = self.record.values.get(head.measure, {}).get(head.count)
         return self.record.data["n"] if count is None else round(count.value)
-
-
-def _scaled(found: Estimate, scale: float) -> Estimate:
-    low, high = (None if each is None else each * scale for each in (found.low, found.high))
-    return Estimate(found.value * scale, low, high)
 
 
 def check_needs(benchmark: Benchmark, evaluated: Any, training: Any, source: str) -> None:

@@ -16,11 +16,10 @@ from unlazy import distributed
 from unlazy.backbones.base import Backbone
 from unlazy.batches import Used
 from unlazy.fixes.files import parameters as settings_of
+from unlazy.identity import PACKAGES
 from unlazy.ledger import Estimate
 from unlazy.measure import Measured
 from unlazy.whole_files import write_whole
-
-PACKAGES = ("unlazy", "torch", "torchvision", "timm", "numpy", "pillow")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -233,8 +232,3 @@ class _Run:
 def _joined(sentence: Sentence) -> str:
     end = "" if sentence.title.endswith(("?", "!", ".")) else "."
     return f"{sentence.title}{end} {sentence.text}"
-
-
-def default_workers() -> int:
-    """Decoding processes: one less than the processors, between 1 and 4."""
-    return max(1, min(4, len(os.sched_getaffinity(0)) - 1))
