@@ -13,8 +13,8 @@ from unlazy.batches import CPU_PIXELS, batches, blank_padding
 from unlazy.benchmarks.discovery import Discovery
 from unlazy.catalog import load_backbone
 from unlazy.data.box_folder import BoxFolder
+from unlazy.inputs import workers_of
 from unlazy.report.bench import run_benchmark
-from unlazy.report.run import default_workers
 
 MODEL = "timm:vit_small_patch16_224"
 SHORT_SIDE = 360  # pixels: 480 x 360, as most pictures of VOC
@@ -45,9 +45,7 @@ def figures(quick: bool) -> list[Figure]:
                 backbone.encode(images)
 
         def run() -> None:
-            run_benchmark(
-                benchmark, backbone, data, source="performance", workers=default_workers()
-            )
+            run_benchmark(benchmark, backbone, data, source="performance", workers=workers_of(None))
 
         bare()
         run()  # imports and caches; not counted

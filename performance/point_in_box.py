@@ -11,8 +11,8 @@ from performance.pictures import write_photos
 from unlazy.benchmarks.point_in_box import PointInBox
 from unlazy.catalog import load_backbone
 from unlazy.data.box_folder import BoxFolder
+from unlazy.inputs import workers_of
 from unlazy.report.bench import run_benchmark
-from unlazy.report.run import default_workers
 
 MODEL = "bundled:tiny-label"
 SHORT_SIDE = 64  # pixels, as Tiny ImageNet's
@@ -32,7 +32,7 @@ def figures(quick: bool) -> list[Figure]:
         data = BoxFolder(folder)
         found = [
             run_benchmark(
-                benchmark, backbone, data, source="performance", workers=default_workers()
+                benchmark, backbone, data, source="performance", workers=workers_of(None)
             ).record.timing
             for _ in range(rounds)
         ]

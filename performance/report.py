@@ -23,7 +23,8 @@ from unlazy.batches import CPU_PIXELS
 from unlazy.catalog import load_backbone
 from unlazy.data.folder import ImageFiles
 from unlazy.geometry import View
-from unlazy.report.run import default_workers, investigate, standard_measures
+from unlazy.inputs import workers_of
+from unlazy.report.run import investigate, standard_measures
 
 MODEL = "timm:vit_small_patch16_224"
 SHORT_SIDE = 256  # pixels of the photographs' short side
@@ -52,7 +53,7 @@ class _Setting:
             self.dataset,
             source="performance",
             view=self.view,
-            workers=default_workers(),
+            workers=workers_of(None),
         )
 
 

@@ -24,8 +24,8 @@ from unlazy.catalog import load_backbone
 from unlazy.data.folder import ImageFiles
 from unlazy.data.sample import Sample
 from unlazy.geometry import View
+from unlazy.inputs import workers_of
 from unlazy.ledger import Batch
-from unlazy.report.run import default_workers
 from unlazy.shards import Observer, TokensAt, extract
 from unlazy.tokens import FINAL, Site, Trace, block
 
@@ -85,7 +85,7 @@ def _speed(quick: bool) -> list[Figure]:
         tasks = {
             "bare": _bare(backbone, view, decoded),
             "extraction": _extraction(backbone, view, Held(decoded), 0),
-            "from JPEG": _extraction(backbone, view, files, default_workers()),
+            "from JPEG": _extraction(backbone, view, files, workers_of(None)),
         }
         for task in tasks.values():
             task()

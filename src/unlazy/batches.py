@@ -59,6 +59,16 @@ class Used:
         return Used(self.pictures, tuple(found[index] for index in sorted(found)))
 
 
+def none_usable(skipped: Sequence[Skipped]) -> ValueError:
+    """What to raise where no picture could be used.
+
+    >>> none_usable([Skipped(0, "a.jpg", "broken")])
+    ValueError('none of the 1 pictures was usable (a.jpg: broken)')
+    """
+    reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped[:5])
+    return ValueError(f"none of the {len(skipped)} pictures was usable ({reasons})")
+
+
 def batches(
     dataset: Any,
     view: View,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unlazy.console import progress
-from unlazy.inputs import Mistake, Options, Weights, named_data, named_fix
+from unlazy.inputs import Mistake, Options, Weights, named_data, named_fix, workers_of
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,6 @@ def run_one(
     """Run one benchmark under a progress bar; on all ranks."""
     from unlazy import distributed
     from unlazy.report.bench import run_benchmark
-    from unlazy.report.run import default_workers
 
     evaluated, first = data.of(benchmark), getattr(benchmark, "learns_from", None)
     lengths = [len(evaluated), *([] if first is None else [len(first(data.training))])]
@@ -59,7 +58,7 @@ def run_one(
             data.training,
             source=data.name,
             batch_size=options.batch_size,
-            workers=default_workers() if options.workers is None else options.workers,
+            workers=workers_of(options.workers),
             seed=options.seed,
             progress=lambda done: bar.update(task, advance=done),
             keep=keep,
@@ -78,7 +77,6 @@ def run_several(
 ) -> list[Any]:
     """Run probes, which share their passes, under a progress bar; on all ranks."""
     from unlazy.report.probe import run_probes
-    from unlazy.report.run import default_workers
 
     names = ", ".join(each.name for each in probes)
     with progress(f"{label}: {names}" if label else names) as (bar, task):
@@ -89,7 +87,7 @@ def run_several(
             data.training,
             source=data.name,
             batch_size=options.batch_size,
-            workers=default_workers() if options.workers is None else options.workers,
+            workers=workers_of(options.workers),
             seed=options.seed,
             progress=lambda done: bar.update(task, advance=done),
             keep=keep,
@@ -165,7 +163,7 @@ def measured_before(path: Path, known: str) -> Any:
 
 def mark_measured(path: Path, known: str) -> None:
     """Say of a Record what its numbers depend on."""
-    from unlazy.report.record import write_whole
+    from unlazy.whole_files import write_whole
 
     write_whole(_mark(path), _marked(path, known).encode())
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from unlazy.bench_inputs import Data, run_one, run_several
 from unlazy.console import progress
-from unlazy.inputs import Options, device_of
+from unlazy.inputs import Options, device_of, workers_of
 
 NO_TRAINING = "there is no training split beside these pictures"
 
@@ -45,7 +45,6 @@ def _observed(label: str, backbone: Any, data: Data, options: Options, keep: Pat
     """The pass that claims 1, 2, 3 and 5 rest on."""
     from unlazy import distributed
     from unlazy.report.claims.evidence import observe
-    from unlazy.report.run import default_workers
 
     pictures = data.opened[False]
     with progress(label) as (bar, task):
@@ -56,7 +55,7 @@ def _observed(label: str, backbone: Any, data: Data, options: Options, keep: Pat
             label=label,
             source=data.name,
             batch_size=options.batch_size,
-            workers=default_workers() if options.workers is None else options.workers,
+            workers=workers_of(options.workers),
             seed=options.seed,
             progress=lambda done: bar.update(task, advance=done),
             keep=keep,

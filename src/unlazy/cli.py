@@ -14,10 +14,12 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
+from unlazy.arguments import Images, PageOutput
 from unlazy.cli_bench import bench
 from unlazy.cli_claims import claims
 from unlazy.cli_dynamics import dynamics
 from unlazy.cli_extract import extract
+from unlazy.cli_fix import fix
 from unlazy.cli_probe import probe
 from unlazy.cli_reproduce import reproduce
 from unlazy.cli_train import train
@@ -27,7 +29,6 @@ from unlazy.inputs import (
     Options,
     Weights,
     backbone_of,
-    calibrated,
     dataset_of,
     device_of,
     fixed_of,
@@ -46,14 +47,9 @@ app.command(bench)
 app.command(probe)
 app.command(dynamics)
 app.command(extract)
+app.command(fix)
 app.command(claims)
 app.command(reproduce)
-
-Images = Annotated[
-    list[str],
-    Parameter(help="Folders, files, globs, data:photos, data:scenes, or another data:NAME."),
-]
-Output = Annotated[Path, Parameter(name=["-o", "--output"], help="Folder for page and Records.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -78,7 +74,7 @@ def report(
     images: Images,
     /,
     *,
-    output: Output = Path("runs/report"),
+    output: PageOutput = Path("runs/report"),
     high_resolution: Annotated[
         bool, Parameter(negative="", help="Look at the shown pictures again at 800 px.")
     ] = False,
@@ -105,7 +101,7 @@ def compare(
     models_and_images: Annotated[list[str], Parameter(help="MODEL... IMAGES...")],
     /,
     *,
-    output: Output = Path("runs/compare"),
+    output: PageOutput = Path("runs/compare"),
     weights: Weights = Weights(),
     options: Options = Options(),
 ) -> None:
@@ -127,48 +123,6 @@ def compare(
             f" {len(images)} images. Example: unlazy compare timm:A timm:B photos/ --random"
         )
     _measure_and_write(models, images, output, weights, options)
-
-
-@app.command
-def fix(
-    name: str,
-    model: str,
-    images: Images,
-    /,
-    *,
-    output: Output = Path("runs/fix"),
-    settings: Annotated[
-        list[str], Parameter(name="--set", help="KEY=VALUE of the fix, for example neurons=50.")
-    ] = [],  # noqa: B006
-    weights: Weights = Weights(),
-    options: Options = Options(),
-) -> None:
-    """Calibrate the fix NAME for MODEL on IMAGES; fixed:OUTPUT is then the fixed model.
-
-    A few hundred images are enough. See `unlazy list fixes`.
-    """
-    from unlazy import distributed
-    from unlazy.fixes.files import Made
-    from unlazy.fixes.settings import with_settings
-    from unlazy.report.calibration import write_fix
-    from unlazy.report.write import claim
-
-    chosen = with_settings(name, settings)
-    dataset = dataset_of(images, options.data)
-    with distributed.started():
-        if distributed.on_main():
-            claim(output)
-        backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
-        found, record = calibrated(chosen, backbone, dataset, images, options, progress)
-        if distributed.on_main():
-            origin = weights.checkpoint or ("random" if weights.random else "pretrained")
-            made = Made(model, str(origin), backbone.fingerprint(), options.size)
-            write_fix(found, record, made, output)
-            for sentence in record.verdict:
-                print(f"- {sentence}")
-            for item in record.skipped:
-                print(f"skipped {item['name']}: {item['reason']}", file=sys.stderr)
-            print(f"\nfixed model: fixed:{output}")
 
 
 @app.command

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from unlazy.arguments import OUTPUT, BenchmarkName, BenchmarkSettings, DataName, FixName
 from unlazy.bench_inputs import (
     Data,
     benchmark_data,
@@ -35,21 +36,14 @@ KEPT = ".unlazy-kept"
 def bench(
     model: str,
     /,
-    *benchmarks: Annotated[str, Parameter(help="Names; see `unlazy list benchmarks`.")],
+    *benchmarks: BenchmarkName,
     output: Annotated[
         Path | None,
-        Parameter(name=["-o", "--output"], help="Default: runs/bench/MODEL, with the fix's name."),
+        Parameter(name=OUTPUT, help="Default: runs/bench/MODEL, with the fix's name."),
     ] = None,
-    on: Annotated[
-        str | None,
-        Parameter(help="The data set: NAME or NAME:SPLIT; default: what DATA is recognised as."),
-    ] = None,
-    fix: Annotated[
-        str | None, Parameter(help="MODEL under a fix: its name, or a saved one's folder.")
-    ] = None,
-    settings: Annotated[
-        list[str], Parameter(name="--set", help="KEY=VALUE of every benchmark, e.g. rule=center.")
-    ] = [],  # noqa: B006
+    on: DataName = None,
+    fix: FixName = None,
+    settings: BenchmarkSettings = [],  # noqa: B006
     cache: Annotated[
         Path | None,
         Parameter(help="Folder for traces: what MODEL left of these pictures is read there again."),
@@ -63,7 +57,6 @@ def bench(
     """
     from unlazy import distributed
     from unlazy.catalog import find
-    from unlazy.report.write import claim
     from unlazy.settings import override
 
     if not benchmarks:
@@ -72,16 +65,30 @@ def bench(
     data = benchmark_data(chosen, on, options.data)
     folder = output or folder_of("bench", model, weights, fix)
     with distributed.started():
-        if distributed.on_main():
-            claim(folder)
-        backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
-        check_options(options, backbone)
-        if distributed.on_main():
-            refuse_others(folder, backbone, fix)
-        if fix is not None:
-            first = next(iter(data.opened.values()))
-            backbone = fixed_of(fix, backbone, first, [data.name], options, progress)
+        backbone = evaluated_model(model, weights, data, options, fix=fix, output=folder)
         run_all(chosen, backbone, data, options, folder, cache=cache)
+
+
+def evaluated_model(
+    model: str, weights: Weights, data: Data, options: Options, *, fix: str | None, output: Path
+) -> Any:
+    """The model, under its fix if it has one, once the folder is found to take its Records.
+
+    On all ranks. A fix that is named is calibrated on the pictures.
+    """
+    from unlazy import distributed
+    from unlazy.report.write import claim
+
+    if distributed.on_main():
+        claim(output)
+    backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
+    check_options(options, backbone)
+    if distributed.on_main():
+        refuse_others(output, backbone, fix)
+    if fix is None:
+        return backbone
+    pictures = next(iter(data.opened.values()))
+    return fixed_of(fix, backbone, pictures, [data.name], options, progress)
 
 
 def run_all(
@@ -112,8 +119,8 @@ def run_all(
 
 def write_records(outcome: Any, output: Path) -> None:
     """The Record of a benchmark, and what else it writes."""
-    from unlazy.report.record import write_whole
     from unlazy.report.write import naming
+    from unlazy.whole_files import write_whole
 
     with naming(output):
         output.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from unlazy.arguments import DataName, Output
 from unlazy.bench_inputs import Data, check_options, recognised, training_split
 from unlazy.claim_inputs import gather
 from unlazy.cli_bench import KEPT
@@ -20,11 +21,8 @@ from unlazy.report.energy import Energy
 
 def claims(
     *models: Annotated[str, Parameter(help="MODEL, or MODEL=FILE with local weights.")],
-    output: Annotated[Path, Parameter(name=["-o", "--output"])] = Path("runs/claims"),
-    on: Annotated[
-        str | None,
-        Parameter(help="The data set: NAME or NAME:SPLIT; default: what DATA is recognised as."),
-    ] = None,
+    output: Output = Path("runs/claims"),
+    on: DataName = None,
     pictures: Annotated[
         int,
         Parameter(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
+from unlazy.arguments import BenchmarkName, BenchmarkSettings, DataName, Output
 from unlazy.bench_inputs import (
+    Data,
     benchmark_data,
     check_options,
     identity_of,
@@ -22,15 +22,10 @@ from unlazy.inputs import Mistake, Options, device_of
 def dynamics(
     run: Path,
     /,
-    *benchmarks: Annotated[str, Parameter(help="Names; see `unlazy list benchmarks`.")],
-    output: Annotated[Path, Parameter(name=["-o", "--output"])] = Path("runs/dynamics"),
-    on: Annotated[
-        str | None,
-        Parameter(help="The data set: NAME or NAME:SPLIT; default: what DATA is recognised as."),
-    ] = None,
-    settings: Annotated[
-        list[str], Parameter(name="--set", help="KEY=VALUE of every benchmark, e.g. rule=center.")
-    ] = [],  # noqa: B006
+    *benchmarks: BenchmarkName,
+    output: Output = Path("runs/dynamics"),
+    on: DataName = None,
+    settings: BenchmarkSettings = [],  # noqa: B006
     options: Options = Options(),
 ) -> None:
     """Run benchmarks over training: on every model that RUN kept (keep_every), and one plot.
@@ -57,16 +52,26 @@ def dynamics(
             backbone = load_backbone(f"file:{folder}").to(device_of(options.device))
             check_options(options, backbone)
             for each in chosen:
-                path = output / f"{each.name}-{step:08d}.json"
-                known = identity_of(backbone, data, each, options)
-                found = measured_before(path, known)
-                if found is None:
-                    label = f"{each.name}, step {step:,}"
-                    outcome = run_one(each, backbone, data, options, label=label)
-                    if distributed.on_main():
-                        outcome.record.write(path)
-                        mark_measured(path, known)
-                    found = json.loads(outcome.record.to_json())
+                found = _record(each, backbone, data, options, step=step, output=output)
                 records[each.name].append((step, found))
         if distributed.on_main():
             print(f"plot: {write_plot(chosen, records, output)}")
+
+
+def _record(
+    benchmark: Any, backbone: Any, data: Data, options: Options, *, step: int, output: Path
+) -> Any:
+    """The Record of a benchmark after a step, measured unless it was before; on all ranks."""
+    from unlazy import distributed
+
+    path = output / f"{benchmark.name}-{step:08d}.json"
+    known = identity_of(backbone, data, benchmark, options)
+    found = measured_before(path, known)
+    if found is not None:
+        return found
+    label = f"{benchmark.name}, step {step:,}"
+    outcome = run_one(benchmark, backbone, data, options, label=label)
+    if distributed.on_main():
+        outcome.record.write(path)
+        mark_measured(path, known)
+    return json.loads(outcome.record.to_json())

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from unlazy.arguments import FixName, Output
 from unlazy.console import progress
 from unlazy.inputs import (
     Mistake,
@@ -20,6 +21,7 @@ from unlazy.inputs import (
     device_of,
     fixed_of,
     view_of,
+    workers_of,
 )
 
 IMAGE = "image"
@@ -38,13 +40,11 @@ def extract(
             help="What to store: final, 'block(-1)', 'norm of block(3)', shared, image, ...",
         ),
     ],
-    output: Annotated[Path, Parameter(name=["-o", "--output"])] = Path("runs/extract"),
+    output: Output = Path("runs/extract"),
     dtype: Annotated[
         Literal["float16", "bfloat16", "float32"], Parameter(help="In which numbers are stored.")
     ] = "float16",
-    fix: Annotated[
-        str | None, Parameter(help="MODEL under a fix: its name, or a saved one's folder.")
-    ] = None,
+    fix: FixName = None,
     weights: Weights = Weights(),
     options: Options = Options(),
 ) -> None:
@@ -56,7 +56,6 @@ def extract(
     import torch
 
     from unlazy import distributed
-    from unlazy.report.run import default_workers
     from unlazy.report.write import claim
     from unlazy.shards import extract as extract_shards
 
@@ -82,7 +81,7 @@ def extract(
                 dtype=getattr(torch, dtype),
                 source=" ".join(images),
                 batch_size=options.batch_size,
-                workers=default_workers() if options.workers is None else options.workers,
+                workers=workers_of(options.workers),
                 progress=lambda done: bar.update(task, advance=done),
             )
         if distributed.on_main():

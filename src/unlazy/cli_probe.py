@@ -8,17 +8,15 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from unlazy.arguments import OUTPUT, DataName, FixName
 from unlazy.bench_inputs import (
     Data,
     benchmark_data,
-    check_options,
     folder_of,
-    refuse_others,
     run_several,
 )
-from unlazy.cli_bench import KEPT, finish, write_records
-from unlazy.console import progress
-from unlazy.inputs import Mistake, Options, Weights, backbone_of, device_of, fixed_of
+from unlazy.cli_bench import KEPT, evaluated_model, finish, write_records
+from unlazy.inputs import Mistake, Options, Weights
 
 
 def probe(
@@ -27,15 +25,10 @@ def probe(
     *probes: Annotated[str, Parameter(help="Names; see `unlazy list probes`.")],
     output: Annotated[
         Path | None,
-        Parameter(name=["-o", "--output"], help="Default: runs/probe/MODEL, with the fix's name."),
+        Parameter(name=OUTPUT, help="Default: runs/probe/MODEL, with the fix's name."),
     ] = None,
-    on: Annotated[
-        str | None,
-        Parameter(help="The data set: NAME or NAME:SPLIT; default: what DATA is recognised as."),
-    ] = None,
-    fix: Annotated[
-        str | None, Parameter(help="MODEL under a fix: its name, or a saved one's folder.")
-    ] = None,
+    on: DataName = None,
+    fix: FixName = None,
     settings: Annotated[
         list[str],
         Parameter(name="--set", help="KEY=VALUE of every probe that has KEY, e.g. pictures=none."),
@@ -50,7 +43,6 @@ def probe(
     """
     from unlazy import distributed
     from unlazy.catalog import find
-    from unlazy.report.write import claim
     from unlazy.settings import override_all
 
     if not probes:
@@ -58,17 +50,9 @@ def probe(
     names = list(dict.fromkeys(probes))
     chosen = override_all([find("probes", name)() for name in names], settings)
     data = benchmark_data(chosen, on, options.data)
-    evaluated = next(iter(data.opened.values()))
     folder = output or folder_of("probe", model, weights, fix)
     with distributed.started():
-        if distributed.on_main():
-            claim(folder)
-        backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
-        check_options(options, backbone)
-        if distributed.on_main():
-            refuse_others(folder, backbone, fix)
-        if fix is not None:
-            backbone = fixed_of(fix, backbone, evaluated, [data.name], options, progress)
+        backbone = evaluated_model(model, weights, data, options, fix=fix, output=folder)
         run_together(chosen, backbone, data, options, folder)
 
 

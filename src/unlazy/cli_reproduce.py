@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from unlazy.arguments import Output
 from unlazy.bench_inputs import benchmark_data, identity_of, mark_measured, measured_before
 from unlazy.cli_bench import run_all
 from unlazy.cli_probe import run_together
@@ -31,7 +32,7 @@ def reproduce(
         list[str],
         Parameter(name="--model", negative="", help="NAME=MODEL: MODEL is the table's NAME."),
     ] = [],  # noqa: B006
-    output: Annotated[Path, Parameter(name=["-o", "--output"])] = Path("runs/reproduce"),
+    output: Output = Path("runs/reproduce"),
     batch_size: Annotated[int | None, Parameter(help="Images a forward pass.")] = None,
     workers: Annotated[int | None, Parameter(help="Decoding processes.")] = None,
     device: Annotated[str | None, Parameter(help="cpu, cuda, cuda:1, ...")] = None,
@@ -50,7 +51,7 @@ def reproduce(
     the paper's is marked as a stand-in.
     """
     from unlazy.catalog import find
-    from unlazy.report.reproduce import Choices, plan, runnable
+    from unlazy.report.reproduce import Choices, plan
     from unlazy.report.reproduced import result, write_results
     from unlazy.report.write import claim
 
@@ -67,9 +68,22 @@ def reproduce(
     if data is None and on is None:
         raise Mistake(f"{table} needs --data FOLDER, or --dry-run")
     claim(output)
+    options = Options(data=data, batch_size=batch_size, workers=workers, device=device)
+    failed = _run_all(wanted, planned, options, output)
+    results = [result(row, failed) for row in planned]
+    _tell(wanted, results)
+    print(f"\ntable: {write_results(wanted, results, output)}")
+
+
+def _run_all(
+    wanted: Any, planned: Sequence[Any], options: Options, output: Path
+) -> dict[Path, str]:
+    """Every run that can be done, with the table written after each; folder -> why it failed."""
+    from unlazy.report.reproduce import runnable
+    from unlazy.report.reproduced import result, write_results
+
     turns = runnable(planned)
     failed = {each.folder: "its turn has not come" for each in turns}
-    options = Options(data=data, batch_size=batch_size, workers=workers, device=device)
     for each in turns:
         print(f"\n{each.command}", flush=True)
         try:
@@ -79,9 +93,7 @@ def reproduce(
             failed[each.folder] = str(problem)
             print(f"not run: {problem}")
         write_results(wanted, [result(row, failed) for row in planned], output)
-    results = [result(row, failed) for row in planned]
-    _tell(wanted, results)
-    print(f"\ntable: {write_results(wanted, results, output)}")
+    return failed
 
 
 def _run(planned: Any, options: Options) -> None:

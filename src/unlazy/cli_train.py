@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from unlazy.arguments import OUTPUT
 from unlazy.console import progress
 from unlazy.inputs import Mistake, Options
 from unlazy.pages import write_page
@@ -21,7 +22,7 @@ def train(
     /,
     *overrides: Annotated[str, Parameter(help="KEY=VALUE, for example epochs=2 model.keep=0.5.")],
     data: Annotated[Path | None, Parameter(help="The data set's folder.")] = None,
-    output: Annotated[Path | None, Parameter(name=["-o", "--output"])] = None,
+    output: Annotated[Path | None, Parameter(name=OUTPUT)] = None,
     dry_run: Annotated[
         bool, Parameter(negative="", help="Print recipe, parameters, memory and steps; stop.")
     ] = False,

@@ -90,12 +90,14 @@ def _model(backbone: Backbone, weights: str | None) -> dict[str, Any]:
 def described(value: Any) -> Any:
     """A value as JSON that differs wherever two values of the kind do.
 
+    A path stands for its file's content too; a folder, and a file that is not there, for its name.
+
     >>> described((1, {"b": None}))
     [1, {"'b'": None}]
 
     Raises:
-        Unidentified: it is of another kind than numbers, texts, collections, arrays, dataclasses,
-            modules and functions.
+        Unidentified: it is of another kind than numbers, texts, paths, collections, arrays,
+            dataclasses, modules and functions.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -111,6 +113,8 @@ def described(value: Any) -> Any:
         return [_code(type(value)), repr(value), described(value.state_dict())]
     if isinstance(value, type):
         return _code(value)
+    if isinstance(value, Path):
+        return [str(value), _content(value)]
     if dataclasses.is_dataclass(value):
         found = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
         return [_code(type(value)), described(found)]
@@ -130,7 +134,7 @@ def _function(value: Any) -> Any:
         return [_code(value), lines, described(carried)]
     if inspect.isbuiltin(value):
         return [value.__module__, value.__qualname__]
-    if isinstance(value, torch.dtype | torch.device | Path):
+    if isinstance(value, torch.dtype | torch.device):
         return str(value)
     raise Unidentified(f"a {type(value).__module__}.{type(value).__qualname__}")
 
@@ -146,7 +150,14 @@ def _code(kind: Any) -> list[str]:
 
 @functools.lru_cache(maxsize=64)
 def _file(path: str) -> str:
-    return _sha(Path(path).read_bytes()) if Path(path).is_file() else ""
+    return _content(Path(path))
+
+
+def _content(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _array(value: torch.Tensor | np.ndarray | np.generic) -> list[Any]:

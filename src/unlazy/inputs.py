@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -185,6 +186,11 @@ def device_of(name: str | None) -> str:
     return name
 
 
+def workers_of(count: int | None) -> int:
+    """Decoding processes asked for; without a wish, one less than the processors, 1 to 4."""
+    return max(1, min(4, len(os.sched_getaffinity(0)) - 1)) if count is None else count
+
+
 def fixed_of(
     fix: str, backbone: Any, dataset: Any, images: list[str], options: Options, progress: Progress
 ) -> Any:
@@ -215,7 +221,6 @@ def calibrated(
 ) -> tuple[Any, Any]:
     """A fix calibrated on pictures, with its Record."""
     from unlazy.report.calibration import calibrate
-    from unlazy.report.run import default_workers
 
     with progress(f"calibrating {fix.name}") as (bar, task):
         return calibrate(
@@ -225,6 +230,6 @@ def calibrated(
             source=" ".join(images),
             view=view_of(backbone, options),
             batch_size=options.batch_size,
-            workers=default_workers() if options.workers is None else options.workers,
+            workers=workers_of(options.workers),
             progress=lambda done: bar.update(task, advance=done),
         )

@@ -209,6 +209,15 @@ class Estimate:
     low: float | None = None
     high: float | None = None
 
+    def scaled(self, factor: float) -> Estimate:
+        """The same in another unit.
+
+        >>> Estimate(0.5, 0.25).scaled(100.0)
+        Estimate(value=50.0, low=25.0, high=None)
+        """
+        low, high = (None if each is None else each * factor for each in (self.low, self.high))
+        return Estimate(self.value * factor, low, high)
+
 
 def estimates(each: Measure, seen: Seen, *, seed: int = 0) -> dict[str, Estimate]:
     """What a measure concludes, with percentile bootstrap intervals over images.

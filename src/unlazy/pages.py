@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unlazy.console import progress, tell
-from unlazy.inputs import Options, device_of, view_of
+from unlazy.inputs import Options, device_of, view_of, workers_of
 
 
 def write_page(
@@ -29,7 +29,7 @@ def write_page(
     Under torchrun every rank calls this, inside ``distributed.started()``.
     """
     from unlazy import distributed
-    from unlazy.report.run import default_workers, investigate
+    from unlazy.report.run import investigate
     from unlazy.report.write import write_report
 
     findings = []
@@ -46,7 +46,7 @@ def write_page(
                 high_resolution=high_resolution,
                 trained_on=trained_on,
                 batch_size=options.batch_size,
-                workers=default_workers() if options.workers is None else options.workers,
+                workers=workers_of(options.workers),
                 seed=options.seed,
                 progress=lambda done, bar=bar, task=task: bar.update(task, advance=done),
             )

@@ -9,7 +9,8 @@ from unlazy.data.sample import Sample, Unreadable
 from unlazy.geometry import View
 from unlazy.ledger import Estimate, Ledger, Some, Sum, estimates
 from unlazy.measure import measure
-from unlazy.report.record import Record, write_whole
+from unlazy.report.record import Record
+from unlazy.whole_files import write_whole
 
 
 class Counting:

@@ -14,6 +14,7 @@ from torch import nn
 
 from unlazy import parts
 from unlazy.backbones.timm import TimmViT
+from unlazy.benchmarks.probe_registers import RegisterHeads
 from unlazy.data.annotated import Annotated, Entry, Problems, objects_of
 from unlazy.data.sample import Sample, Unreadable
 from unlazy.fixes.baselines import NeighbourMedian, NormClipping
@@ -235,6 +236,15 @@ def test_what_cannot_be_told_apart_is_not_resumed_and_that_is_said(tmp_path):
     with pytest.warns(UserWarning, match=r"cannot be resumed: it depends on a .*Opaque"):
         run(Pictures(), tmp_path, measures=measures)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_a_setting_names_is_known_by_its_content(tmp_path):
+    probe = RegisterHeads(head=tmp_path / "head.pth")
+    absent, found = described(probe), []
+    for content in (b"one", b"two", b"one"):
+        (tmp_path / "head.pth").write_bytes(content)
+        found.append(described(probe))
+    assert found[0] == found[2] != found[1] != absent
 
 
 def test_a_corrected_box_makes_other_data(tmp_path):

@@ -458,7 +458,7 @@ def test_registers_add_what_only_they_know(tmp_path):
     settings = {"rates": (1.0,), "epochs": 12, "batch": 8}
     data = {"training": Drawn(60, seed=1), "evaluated": Drawn(40, seed=2)}
     torch.save({"weight": torch.zeros(4, 32), "bias": torch.eye(4)[2]}, tmp_path / "head.pth")
-    probe = RegisterHeads(**settings, head=str(tmp_path / "head.pth"))
+    probe = RegisterHeads(**settings, head=tmp_path / "head.pth")
     found, _ = values(run(with_registers, probe, registers=2, **data), "register-heads")
     labels = [data["evaluated"][index].label for index in range(40)]
     assert found["top1_pretrained"] == pytest.approx(np.mean(np.array(labels) == 2))

@@ -21,7 +21,8 @@ from unlazy.catalog import UnknownName, find, load_backbone, table
 from unlazy.cli import main
 from unlazy.data.expected import EXPECTED
 from unlazy.report import cost as report_cost
-from unlazy.report.reproduce import Choices, data_state, plan, runnable
+from unlazy.report.missing import data_state
+from unlazy.report.reproduce import Choices, plan, runnable
 from unlazy.report.reproduced import footnotes
 from unlazy.report.tables.row import Local, Pretrained, Trained
 from unlazy.report.tables.second_models import MODELS, SIZES

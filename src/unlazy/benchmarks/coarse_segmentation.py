@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, UInt8
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.paper_a import TABLE_6
 from unlazy.benchmarks.whole_picture import (
     on_picture,
     patch_size,
@@ -221,12 +222,10 @@ class CoarseSegmentation:
             Published("ViT-S/8, random weights", 21.8, _DINO),
             Published("ViT-S/8, label", 23.7, _DINO),
             Published("ViT-S/8, DINO", 44.7, _DINO),
-            Published("ViT-B/16, label", 22.3, _A, _OPEN),
-            Published("ViT-B/16 + LazyStrike, label", 32.8, _A, _OPEN),
-            Published("ViT-S/16, label", 29.5, _A, _OPEN),
-            Published("ViT-S/16 + LazyStrike, label", 41.9, _A, _OPEN),
-            Published("ViT-S/16, DINO", 47.7, _A, _OPEN),
-            Published("ViT-S/16 + LazyStrike, DINO", 55.1, _A, _OPEN),
+            *(
+                Published(model.replace("(+LazyStrike)", "+ LazyStrike"), value, _A, _OPEN)
+                for model, value in TABLE_6.items()
+            ),
         )
         return tuple(dataclasses.replace(row, data="voc12:val") for row in rows)
 

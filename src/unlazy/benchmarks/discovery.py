@@ -19,6 +19,7 @@ from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.discovery_methods import SITES, SPELLED, Methods
 from unlazy.benchmarks.discovery_sheet import contact_sheet
 from unlazy.benchmarks.found_objects import FoundObjects
+from unlazy.benchmarks.paper_a import TABLE_7, TABLE_10, TOKENCUT
 from unlazy.benchmarks.sheet import Sheet
 from unlazy.benchmarks.whole_picture import squashed, whole_view
 from unlazy.discovery import coco_results
@@ -30,15 +31,15 @@ from unlazy.tokens import Facts
 DATA = {"voc07": "VOC07", "voc12": "VOC12", "coco20k": "COCO20k"}
 _A, _D = "A, Table 7", "Darcet et al., by LOST"
 _FIGURES = (
-    ("Selective Search", (18.8, 20.9, 16.0), _A, "no model"),
-    ("EdgeBoxes", (31.1, 31.6, 28.8), _A, "no model"),
-    ("ViT-S/16, DINO, by DINO-seg", (45.8, 46.2, 42.1), _A, ""),
-    ("ViT-S/16, DINO, by LOST", (61.9, 64.0, 50.7), _A, ""),
-    ("ViT-S/16, DINO, by TokenCut", (68.8, 72.1, 58.8), "TokenCut", "A leaves it out"),
-    ("ViT-S/16 + LazyStrike, DINO, by patch score", (64.4, 67.6, 51.6), _A, ""),
-    ("ViT-B/32, label", (14.1, 28.7), "A, Table 10", ""),
-    ("ViT-B/32 + mean pooling, label", (15.3, 29.6), "A, Table 10", ""),
-    ("ViT-B/32 + LazyStrike, K = 7, label", (32.1, 37.6), "A, Table 10", ""),
+    ("Selective Search", TABLE_7["SS"], _A, "no model"),
+    ("EdgeBoxes", TABLE_7["EdgeBoxes"], _A, "no model"),
+    ("ViT-S/16, DINO, by DINO-seg", TABLE_7["DINO-seg"], _A, ""),
+    ("ViT-S/16, DINO, by LOST", TABLE_7["LOST"], _A, ""),
+    ("ViT-S/16, DINO, by TokenCut", TOKENCUT, "TokenCut", "A leaves it out"),
+    ("ViT-S/16 + LazyStrike, DINO, by patch score", TABLE_7["DINO (+LazyStrike)"], _A, ""),
+    ("ViT-B/32, label", TABLE_10["Attention-Pool"][1:], "A, Table 10", ""),
+    ("ViT-B/32 + mean pooling, label", TABLE_10["Mean-Pool"][1:], "A, Table 10", ""),
+    ("ViT-B/32 + LazyStrike, K = 7, label", TABLE_10["M = 7"][1:], "A, Table 10", ""),
     ("DeiT-III", (11.7, 13.1, 10.7), _D, "values"),
     ("DeiT-III + registers", (27.1, 32.7, 25.1), _D, "values"),
     ("OpenCLIP", (38.8, 44.3, 31.0), _D, "values"),

@@ -9,18 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
-from unlazy.benchmarks.classification import Accuracy, Vectors, usual_view
-from unlazy.data.spread import Spread
-from unlazy.geometry import View
+from unlazy.benchmarks.classification import Accuracy, OnVectors
 from unlazy.ledger import Measure
-from unlazy.tokens import Facts
 
 RATES = (0.001, 0.01, 0.1, 1.0, 10.0)
 """Learning rates among which a tenth of the training pictures, held out, decides."""
@@ -28,7 +25,7 @@ HELD_OUT = 10
 
 
 @dataclass(frozen=True)
-class LinearProbe:
+class LinearProbe(OnVectors):
     """Top-1 of a linear classifier that is trained on frozen image vectors of unit length.
 
     The learning rate is chosen on a tenth of the training pictures; then all of them are used.
@@ -56,18 +53,9 @@ class LinearProbe:
         if min(self.epochs, self.batch) < 1 or (self.bank is not None and self.bank < 1):
             raise ValueError("epochs, batch and bank must be at least 1")
 
-    def view(self, facts: Facts) -> View:
-        """The middle of the picture: 256 to 224 pixels."""
-        return usual_view(facts)
-
-    def learns_from(self, training: Any) -> Any:
-        """The training pictures that a pass goes over first."""
-        return training if self.bank is None else Spread(training, self.bank)
-
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
         """Passes over the training pictures first, and trains on their vectors."""
-        training, view = self.learns_from(inputs.training), self.view(inputs.backbone.facts)
-        seen = inputs.look(training, [Vectors()], view).seen["vectors"]
+        seen = self.vectors(inputs)
         vectors = torch.from_numpy(seen.stack("vector")).float()
         labels = torch.from_numpy(seen.stack("label")).long()
         device = next(inputs.backbone.parameters()).device

@@ -18,6 +18,7 @@ from torchvision.transforms.functional import gaussian_blur
 from unlazy.backbones.base import Backbone
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.classification import check_classes, usual_view
+from unlazy.benchmarks.paper_a import FIGURE_2
 from unlazy.benchmarks.sheet import Curve, Sheet
 from unlazy.geometry import View
 from unlazy.ledger import Batch, Measure, Observation, Seen
@@ -152,10 +153,16 @@ class MaskedClassification:
         ),
     )
     published: ClassVar[tuple[Published, ...]] = (
-        Published("ViT-B/16, nothing hidden", 81.1, "A, Figure 2"),
-        Published("ViT-B/16, highest 70 %", 81.1, "A, Figure 2", "read off; order inferred"),
-        Published("ViT-B/16, random 70 %", 70.3, "A, Figure 2", "read off; order inferred"),
-        Published("ViT-B/16, lowest 70 %", 22.3, "A, Figure 2", "read off; order inferred"),
+        Published("ViT-B/16, nothing hidden", FIGURE_2["nothing masked"], "A, Figure 2"),
+        *(
+            Published(
+                f"ViT-B/16, {which} 70 %",
+                FIGURE_2[f"{which} 70 % masked"],
+                "A, Figure 2",
+                "read off; order inferred",
+            )
+            for which in ("highest", "random", "lowest")
+        ),
     )
 
     def view(self, facts: Facts) -> View:

@@ -76,6 +76,27 @@ class Probe(Benchmark, Protocol):
         ...
 
 
+class Steps:
+    """The steps of a probe that has no studies, no tasks and no view of its own."""
+
+    def view(self, facts: Facts) -> View:
+        """The middle of the picture: 256 to 224 pixels."""
+        return shared_view(facts)
+
+    def studies(self, inputs: Inputs, norms: Quantiles) -> Sequence[Measure]:
+        """None."""
+        return []
+
+    def tasks(self, inputs: Inputs) -> Sequence[Task]:
+        """None."""
+        return []
+
+    def measures(self, inputs: Inputs) -> Sequence[Measure]:
+        """Takes them, alone."""
+        this: Any = self  # a Probe, with the class attributes of what inherits this
+        return prepare([this], inputs)[0]
+
+
 def prepare(probes: Sequence[Probe], inputs: Inputs) -> list[Sequence[Measure]]:
     """Let probes learn, together where they learn from the same pictures; their judges.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.paper_b import TABLE_2
 from unlazy.benchmarks.probe import Learned
 from unlazy.benchmarks.probe_position import DARCET, both_groups
 from unlazy.benchmarks.probe_settings import (
@@ -28,14 +29,6 @@ from unlazy.probes.pixels import (
 )
 from unlazy.tokens import Facts
 
-TABLE_2 = (
-    ("DINOv2-S", 383.13, 521.56),
-    ("DeiT3-M", 801.07, 1505.68),
-    ("OpenCLIP-B", 572.54, 983.69),
-    ("DINOv2-G", 337.20, 926.34),
-    ("Swin-S", 3945.0, 3687.0),
-    ("PVT-b2", 3826.0, 5132.0),
-)
 FEW = 10  # training tokens a number of theirs; by us
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.paper_b import TABLE_1
 from unlazy.benchmarks.probe import Learned, grid_of
 from unlazy.benchmarks.probe_settings import (
     HELD_OUT_NOTE,
@@ -20,21 +21,13 @@ from unlazy.probes.position import PositionErrors, PositionTask
 from unlazy.tokens import Facts
 
 DARCET = "Darcet et al., Vision Transformers Need Registers"
-TABLE_1 = (
-    ("DINOv2-S", 28.05, 19.18),
-    ("DeiT3-M", 7.53, 7.05),
-    ("OpenCLIP-B", 6.76, 8.19),
-    ("DINOv2-G", 45.48, 7.60),
-    ("Swin-S", 19.44, 13.38),
-    ("PVT-b2", 37.84, 100.0),
-)
 
 
-def both_groups(rows: Sequence[tuple[str, float, float]], table: str) -> tuple[Published, ...]:
+def both_groups(rows: Mapping[str, tuple[float, float]], table: str) -> tuple[Published, ...]:
     """A row for normal tokens and one for outliers of each model of paper B."""
     return tuple(
         Published(f"{model}, {group}", value, f"B, {table}")
-        for model, *values in rows
+        for model, values in rows.items()
         for group, value in zip(("normal", "outliers"), values, strict=True)
     )
 
@@ -63,7 +56,7 @@ class PositionProbe(Trained):
         ),
     )
     published: ClassVar[tuple[Published, ...]] = (
-        *both_groups(TABLE_1, "Table 1"),
+        *both_groups({model: row[:2] for model, row in TABLE_1.items()}, "Table 1"),
         Published("DINOv2-g, normal", 41.7, DARCET),
         Published("DINOv2-g, outliers", 22.8, DARCET),
     )

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
-from unlazy.benchmarks.probe import Learned, prepare, shared_view
+from unlazy.benchmarks.paper_b import LIKELIER_IN_REDUNDANT
+from unlazy.benchmarks.probe import Learned, Steps
 from unlazy.benchmarks.sheet import Curve, Sheet
-from unlazy.geometry import View
 from unlazy.ledger import Measure
 from unlazy.measure import Measured
 from unlazy.measures.neighbours import Neighbours
 from unlazy.probes.groups import HIGH
-from unlazy.probes.norm_counts import Quantiles
-from unlazy.probes.task import Lesson, Task
+from unlazy.probes.task import Lesson
 from unlazy.scores import quantile
-from unlazy.tokens import Facts
 
 BINS = 40
 
 
 @dataclass(frozen=True)
-class Redundancy:
+class Redundancy(Steps):
     """Likeness of patches to their neighbours after patch embedding: outliers against the rest.
 
     The headline is how many times more often outliers lie in the most uniform tenth of all patches.
@@ -43,8 +41,9 @@ class Redundancy:
         others=(("AUC of likeness", "auc"), ("difference of likeness", "difference")),
         scale=1.0,
     )
-    published: ClassVar[tuple[Published, ...]] = (
-        Published("DINOv2-G", 2.5, "B, Claim 3", "about; what counts as uniform is not stated"),
+    published: ClassVar[tuple[Published, ...]] = tuple(
+        Published(model, value, "B, Claim 3", "about; what counts as uniform is not stated")
+        for model, value in LIKELIER_IN_REDUNDANT.items()
     )
 
     @property
@@ -52,26 +51,9 @@ class Redundancy:
         """Not used."""
         return Lesson(None, 1, 0)
 
-    def view(self, facts: Facts) -> View:
-        """The middle of the picture: 256 to 224 pixels."""
-        return shared_view(facts)
-
-    def studies(self, inputs: Inputs, norms: Quantiles) -> Sequence[Measure]:
-        """None."""
-        return []
-
-    def tasks(self, inputs: Inputs) -> Sequence[Task]:
-        """None."""
-        return []
-
     def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
         """The measure of that name."""
         return [Neighbours()]
-
-    def measures(self, inputs: Inputs) -> Sequence[Measure]:
-        """Nothing comes before."""
-        this: Any = self  # pyright takes class attributes for no properties
-        return prepare([this], inputs)[0]
 
     def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:
         """How likeness is distributed over outliers, and over the rest."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.paper_b import TABLE_4, TABLE_5
 from unlazy.benchmarks.probe import Learned
 from unlazy.benchmarks.probe_settings import HELD_OUT_NOTE, Trained, chosen_note, subset_note
 from unlazy.ledger import Estimate, Measure
@@ -21,13 +22,13 @@ from unlazy.probes.register_heads import (
 )
 from unlazy.tokens import Facts
 
-TABLE_5 = (
-    ("pretrained head", 81.65, 84.71, 86.80),
-    ("CLS + mean patch", 82.28, 85.07, 86.62),
-    ("CLS + mean patch + registers", 82.12, 84.92, 86.74),
-    ("mean patch + registers", 81.60, 83.44, 86.58),
+AS_NAMED = (
+    "pretrained head",
+    "CLS + mean patch",
+    "CLS + mean patch + registers",
+    "mean patch + registers",
 )
-TABLE_4 = (("S", 81.15), ("B", 84.33), ("L", 86.12), ("g", 86.90))
+_TABLE_5 = {model: (TABLE_4[model].with_registers, *learned) for model, learned in TABLE_5.items()}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class RegisterHeads(Trained):
     seeds: int = 1
     epochs: int = 20
     patience: int = 20
-    head: str | None = None
+    head: Path | None = None
     optimizer: ClassVar[Literal["adam", "adamw", "sgd"]] = "sgd"
     by_norm: ClassVar[bool] = False
     name: ClassVar[str] = "register-heads"
@@ -64,13 +65,17 @@ class RegisterHeads(Trained):
     )
     published: ClassVar[tuple[Published, ...]] = (
         *(
-            Published(f"DINOv2-{size} with registers, {name}", value, "B, Table 5")
-            for name, *values in TABLE_5
-            for size, value in zip("SBL", values, strict=True)
+            Published(f"{model} with registers, {name}", values[place], "B, Table 5")
+            for place, name in enumerate(AS_NAMED)
+            for model, values in _TABLE_5.items()
         ),
         *(
-            Published(f"DINOv2-{size} without registers, pretrained head", value, "B, Table 4")
-            for size, value in TABLE_4
+            Published(
+                f"DINOv2-{size} without registers, pretrained head",
+                TABLE_4[f"DINOv2-{size.upper()}"].without_registers,
+                "B, Table 4",
+            )
+            for size in "SBLg"
         ),
     )
 
@@ -109,7 +114,7 @@ class RegisterHeads(Trained):
             return {}
         if not facts.has_cls:
             raise ValueError(f"{facts.name} has no class token, which the given head needs")
-        return {PRETRAINED: load_head(Path(self.head), dim=facts.dim, classes=classes)}
+        return {PRETRAINED: load_head(self.head, dim=facts.dim, classes=classes)}
 
     def notes(self, facts: Facts) -> tuple[str, ...]:
         """What is missing, and what differs from the paper."""

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from unlazy.benchmarks.base import Inputs
-from unlazy.benchmarks.probe import prepare, shared_view
-from unlazy.geometry import View
-from unlazy.ledger import Estimate, Measure
+from unlazy.benchmarks.probe import Steps
+from unlazy.ledger import Estimate
 from unlazy.probes.bank import Heads
-from unlazy.probes.norm_counts import Quantiles
-from unlazy.probes.task import Lesson, Plan, Task
-from unlazy.tokens import Facts
+from unlazy.probes.task import Lesson, Plan
 
 
 @dataclass(frozen=True)
-class Trained:
+class Trained(Steps):
     """Settings of a probe that learns.
 
     Attributes:
@@ -52,23 +48,6 @@ class Trained:
     def lesson(self) -> Lesson:
         """Which training pictures."""
         return Lesson(self.pictures, self.batch, self.seed)
-
-    def view(self, facts: Facts) -> View:
-        """The middle of the picture: 256 to 224 pixels."""
-        return shared_view(facts)
-
-    def studies(self, inputs: Inputs, norms: Quantiles) -> Sequence[Measure]:
-        """None."""
-        return []
-
-    def tasks(self, inputs: Inputs) -> Sequence[Task]:
-        """None."""
-        return []
-
-    def measures(self, inputs: Inputs) -> Sequence[Measure]:
-        """Learns first."""
-        this: Any = self  # a Probe, with the class attributes of what inherits this
-        return prepare([this], inputs)[0]
 
 
 HELD_OUT_NOTE = (

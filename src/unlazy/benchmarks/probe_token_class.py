@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.paper_b import TABLE_3
 from unlazy.benchmarks.probe import Learned
 from unlazy.benchmarks.probe_position import DARCET
 from unlazy.benchmarks.probe_settings import HELD_OUT_NOTE, Trained, chosen_note, subset_note
@@ -22,15 +23,7 @@ from unlazy.probes.norm_counts import Quantiles
 from unlazy.probes.token_class import TokenClass, fit
 from unlazy.tokens import Facts
 
-TABLE_3 = (
-    ("DINOv2-S", 74.81, 55.61, 57.00),
-    ("DeiT3-M", 81.08, 69.18, 78.96),
-    ("OpenCLIP-B", 75.77, 59.22, 69.48),
-    ("DINOv2-G", 81.56, 50.04, 68.33),
-    ("PVT-b2", 80.89, 69.29, 63.54),
-    ("Swin-S", 82.01, 74.12, 76.16),
-)
-OF_DARCET = ("DINOv2-g", 86.0, 65.8, 69.0)
+OF_DARCET = {"DINOv2-g": (86.0, 65.8, 69.0)}
 AS_NAMED = {"cls": "CLS", "normal": "normal", "outlier": "outliers"}
 
 
@@ -63,8 +56,8 @@ class TokenClassProbe(Trained):
     )
     published: ClassVar[tuple[Published, ...]] = tuple(
         Published(f"{model}, {AS_NAMED[kind]}", value, source)
-        for source, rows in (("B, Table 3", TABLE_3), (DARCET, (OF_DARCET,)))
-        for model, *values in rows
+        for source, rows in (("B, Table 3", TABLE_3), (DARCET, OF_DARCET))
+        for model, values in rows.items()
         for kind, value in zip(KINDS, values, strict=True)
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -68,7 +68,47 @@ def neighbour_median(
 
 
 @dataclass(frozen=True)
-class NormClipping:
+class _OfOutliers:
+    """A fix that changes the patches whose norm is above a cut-off."""
+
+    name: ClassVar[str]
+
+    cutoff: float | None = None
+    outliers: Outliers | None = None
+
+    def calibrate(self, backbone: Backbone, look: Look) -> Self:
+        """Choose the cut-off.
+
+        Raises:
+            NothingToFix: the images have no outlier patches.
+            ValueError: not a plain ViT.
+        """
+        norms = PatchNorms(plain(backbone, self.name).facts.depth)
+        found = outliers(look([norms])[norms.name], given=self.cutoff)
+        return dataclasses.replace(self, cutoff=found.cutoff, outliers=found)
+
+    def summary(self) -> tuple[str, ...]:
+        """The outliers."""
+        return () if self.outliers is None else (self.outliers.sentence(),)
+
+    def apply(self, backbone: Backbone) -> Fixed:
+        """The fixed backbone.
+
+        Raises:
+            ValueError: not a plain ViT, or not calibrated.
+        """
+        limit = self.cutoff
+        if limit is None:
+            raise ValueError(f"{self.name} has no cut-off: calibrate it, or give one (cutoff=NORM)")
+        return _changed(backbone, self, lambda patches, grid: self.change(patches, grid, limit))
+
+    def change(self, patches: Tensor, grid: tuple[int, int], cutoff: float) -> Tensor:
+        """Patches (B, N, D) without those above the cut-off."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class NormClipping(_OfOutliers):
     """Scale outlier patches down to the cut-off.
 
     A layer norm does not see the scale of a token, so ``FINAL`` and ``SHARED`` stay nearly the
@@ -81,34 +121,13 @@ class NormClipping:
 
     name: ClassVar[str] = "norm-clipping"
 
-    cutoff: float | None = None
-    outliers: Outliers | None = None
-
-    def calibrate(self, backbone: Backbone, look: Look) -> NormClipping:
-        """Choose the cut-off.
-
-        Raises:
-            NothingToFix: the images have no outlier patches.
-            ValueError: not a plain ViT.
-        """
-        return dataclasses.replace(self, **_found(self, backbone, look))
-
-    def summary(self) -> tuple[str, ...]:
-        """The outliers."""
-        return () if self.outliers is None else (self.outliers.sentence(),)
-
-    def apply(self, backbone: Backbone) -> Fixed:
-        """The fixed backbone.
-
-        Raises:
-            ValueError: not a plain ViT, or not calibrated.
-        """
-        limit = _limit(self)
-        return _changed(backbone, self, lambda patches, grid: clip_norms(patches, limit))
+    def change(self, patches: Tensor, grid: tuple[int, int], cutoff: float) -> Tensor:
+        """By ``clip_norms``."""
+        return clip_norms(patches, cutoff)
 
 
 @dataclass(frozen=True)
-class NeighbourMedian:
+class NeighbourMedian(_OfOutliers):
     """Replace outlier patches by the median of their neighbours.
 
     Attributes:
@@ -118,23 +137,9 @@ class NeighbourMedian:
 
     name: ClassVar[str] = "neighbour-median"
 
-    cutoff: float | None = None
-    outliers: Outliers | None = None
-
-    def calibrate(self, backbone: Backbone, look: Look) -> NeighbourMedian:
-        """Choose the cut-off; raises as ``NormClipping``."""
-        return dataclasses.replace(self, **_found(self, backbone, look))
-
-    def summary(self) -> tuple[str, ...]:
-        """The outliers."""
-        return () if self.outliers is None else (self.outliers.sentence(),)
-
-    def apply(self, backbone: Backbone) -> Fixed:
-        """The fixed backbone; raises as ``NormClipping``."""
-        limit = _limit(self)
-        return _changed(
-            backbone, self, lambda patches, grid: neighbour_median(patches, grid, limit)
-        )
+    def change(self, patches: Tensor, grid: tuple[int, int], cutoff: float) -> Tensor:
+        """By ``neighbour_median``."""
+        return neighbour_median(patches, grid, cutoff)
 
 
 @dataclass(frozen=True)
@@ -222,18 +227,6 @@ class PositionMean:
             return patches - pattern.flatten(0, 1).to(patches)
 
         return _changed(backbone, self, subtract)
-
-
-def _found(fix: NormClipping | NeighbourMedian, backbone: Backbone, look: Look) -> dict[str, Any]:
-    norms = PatchNorms(plain(backbone, fix.name).facts.depth)
-    found = outliers(look([norms])[norms.name], given=fix.cutoff)
-    return {"cutoff": found.cutoff, "outliers": found}
-
-
-def _limit(fix: NormClipping | NeighbourMedian) -> float:
-    if fix.cutoff is None:
-        raise ValueError(f"{fix.name} has no cut-off: calibrate it, or give one (cutoff=NORM)")
-    return fix.cutoff
 
 
 def _changed(backbone: Backbone, fix: Fix, change: Change) -> Fixed:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from unlazy import distributions
+from unlazy.finite import patch_norms
 from unlazy.ledger import Batch, Observation, Seen
 from unlazy.scores import Cutoff, cutoff, entropy_share, median, quantile
 from unlazy.tokens import FINAL, Site, Trace, block, norm_of
@@ -108,14 +108,7 @@ class NormShape:
         return frozenset({norm_of(block(-1))})
 
     def observe(self, trace: Trace, batch: Batch) -> Observation:
-        norm = trace[norm_of(block(-1))].patches[..., 0].to(torch.float32)
-        sound = torch.isfinite(norm).all(dim=1).tolist()
-        if not all(sound):
-            raise ValueError(
-                f"patches of {batch.names[sound.index(False)]} are not finite (NaN or infinite)"
-                " after the last block; are the weights sound, and is the dtype wide enough?"
-            )
-        return {"norm": norm}
+        return {"norm": patch_norms(trace, batch)}
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         found = self.shape(seen)

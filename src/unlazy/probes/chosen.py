@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from unlazy.finite import check_finite, patch_norms
 from unlazy.ledger import Batch, Observation, Seen, Some
 from unlazy.probes.groups import by_norm
-from unlazy.probes.norm_counts import patch_norms
 from unlazy.tokens import FINAL, Site, Tokens, Trace, block, norm_of
 
 KINDS = ("cls", "normal", "outlier")
@@ -66,12 +66,9 @@ def chosen_tokens(
     for salt, (kind, among) in enumerate((("normal", normal), ("outlier", outlier))):
         places = [draw(among[which], indices, seed=2 * seed + salt) for seed in range(seeds)]
         found[kind] = patches[which][rows, torch.stack(places, dim=1)]
+    names = [name for name, has in zip(batch.names, which.tolist(), strict=True) if has]
     for kind, each in found.items():
-        if not torch.isfinite(each).all():
-            raise ValueError(
-                f"the {kind} token of {batch.names[0]} or of another picture of its batch is not"
-                " finite (NaN or infinite); are the weights sound, and is the dtype wide enough?"
-            )
+        check_finite(each, names, f"{kind} tokens")
     return which, found
 
 

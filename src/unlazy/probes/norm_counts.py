@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from unlazy.finite import patch_norms
 from unlazy.ledger import Batch, Observation, Seen, Sum
 from unlazy.tokens import Site, Trace, block, norm_of
 
@@ -87,19 +88,3 @@ class Quantiles:
                 " told apart; are the weights sound?"
             )
         return float(np.int32((FIRST + place) << DROPPED).view(np.float32))
-
-
-def patch_norms(trace: Trace, batch: Batch) -> torch.Tensor:
-    """Norms (B, N), float32, before the last normalisation.
-
-    Raises:
-        ValueError: one is not finite.
-    """
-    norms = trace[norm_of(block(-1))].patches[..., 0].to(torch.float32)
-    sound = torch.isfinite(norms).all(dim=1).tolist()
-    if not all(sound):
-        raise ValueError(
-            f"patches of {batch.names[sound.index(False)]} are not finite (NaN or infinite)"
-            " after the last block; are the weights sound, and is the dtype wide enough?"
-        )
-    return norms

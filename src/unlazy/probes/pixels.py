@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unlazy.finite import check_finite, patch_norms
 from unlazy.ledger import Batch, Observation, Seen, Sum
 from unlazy.probes.bank import Heads
 from unlazy.probes.groups import GROUPS, by_norm, difference, means, over_seeds, sums
-from unlazy.probes.norm_counts import patch_norms
 from unlazy.probes.task import Plan
 from unlazy.tokens import FINAL, Site, Tokens, Trace, block, norm_of
 
@@ -114,12 +114,8 @@ class NormalEquations:
 
     def observe(self, trace: Trace, batch: Batch) -> Observation:
         tokens = trace[FINAL]
+        check_finite(tokens.patches, batch.names, "tokens")
         seen = tokens.patches.flatten(0, 1).double()
-        if not torch.isfinite(seen).all():
-            raise ValueError(
-                f"tokens of {batch.names[0]} or its batch are not finite (NaN or infinite); are the"
-                " weights sound, and is the dtype wide enough?"
-            )
         with_one = torch.cat([seen if self.tokens else seen[:, :0], seen.new_ones(len(seen), 1)], 1)
         pixels = self.patches.under(tokens, batch).double()
         return {"xx": Sum(with_one.T @ with_one), "xy": Sum(with_one.T @ pixels)}

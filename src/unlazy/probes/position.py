@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from unlazy.finite import patch_norms
 from unlazy.ledger import Batch, Observation, Seen, Sum
 from unlazy.probes.bank import Heads
 from unlazy.probes.groups import GROUPS, by_norm, difference, means, over_seeds, sums
-from unlazy.probes.norm_counts import patch_norms
 from unlazy.probes.task import Plan
 from unlazy.scores import entropy_share
 from unlazy.tokens import FINAL, Site, Trace, block, norm_of

@@ -26,14 +26,13 @@ from unlazy.batches import (
     Skipped,
     Used,
     batch_of,
-    blank_padding,
     fitting,
     items,
 )
 from unlazy.data.spread import Chosen, Spread
 from unlazy.geometry import View, Viewed
 from unlazy.ledger import Batch
-from unlazy.measure import check_view
+from unlazy.measure import check_view, trace_batch
 from unlazy.parts import Keep
 from unlazy.probes.bank import Bank, Heads
 from unlazy.probes.kept import Kept, kept_epochs
@@ -233,8 +232,7 @@ class _School:
         for start in range(0, len(pictures), most):
             batch = batch_of(list(pictures[start : start + most]))
             with torch.no_grad():
-                images = blank_padding(backbone.normalise(batch.pixels), batch.views)
-                trace = backbone.trace(images, sites)
+                trace = trace_batch(backbone, batch, sites)
             yield trace, batch
 
 

@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from unlazy.finite import patch_norms
 from unlazy.ledger import Batch, Observation, Seen, Sum
 from unlazy.probes.groups import means, sums
-from unlazy.probes.norm_counts import Quantiles, patch_norms
+from unlazy.probes.norm_counts import Quantiles
 from unlazy.probes.pixels import PixelErrors, squared_errors
 from unlazy.probes.position import PositionErrors, said
 from unlazy.scores import entropy_share

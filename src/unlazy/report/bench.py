@@ -16,19 +16,14 @@ from unlazy.benchmarks.sheet import Sheet
 from unlazy.data.labelled import Labelled, check_same_classes
 from unlazy.data.sample import Unreadable
 from unlazy.data.spread import Spread
-from unlazy.geometry import View
 from unlazy.ledger import Estimate, Measure, estimates
-from unlazy.measure import Measured, measure
+from unlazy.measure import Measured
 from unlazy.parts import Keep
-from unlazy.probes.bank import Heads
-from unlazy.probes.stream import Reading, learn
-from unlazy.probes.task import Lesson, Task
+from unlazy.report.passing import Passes, Passing
 from unlazy.report.record import Record, record_of
 from unlazy.traces import TraceFiles
 
 LOOKED_AT = 16  # pictures, for what the benchmark needs
-Passes = dict[int | None, Used]
-"""How many training pictures were asked for, evenly spread (None: all) -> which were used."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class Outcome:
         found = self.record.values.get(head.measure, {})
         own = ", ".join(each for each in (self.record.model["name"], head.how) if each)
         rows = [(own, head.key), *head.others, *head.baselines]
-        return [(name, _scaled(found[key], head.scale)) for name, key in rows if key in found]
+        return [(name, found[key].scaled(head.scale)) for name, key in rows if key in found]
 
     def published(self) -> list[Published]:
         """Published figures on the same data; on other data those of the first set in the list."""
@@ -71,76 +66,6 @@ class Outcome:
         head = self.benchmark.headline
         count = self.record.values.get(head.measure, {}).get(head.count)
         return self.record.data["n"] if count is None else round(count.value)
-
-
-def _scaled(found: Estimate, scale: float) -> Estimate:
-    low, high = (None if each is None else each * scale for each in (found.low, found.high))
-    return Estimate(found.value * scale, low, high)
-
-
-@dataclass(frozen=True)
-class Passing:
-    """How pictures pass through a model; the fields are those of ``run_benchmark``."""
-
-    backbone: Backbone
-    batch_size: int | None = None
-    workers: int = 0
-    progress: Callable[[int], None] | None = None
-    traces: TraceFiles | None = None
-
-    def quietly(self) -> Passing:
-        """In this process and without progress, for few pictures."""
-        return Passing(self.backbone, self.batch_size)
-
-    def inputs(
-        self,
-        evaluated: Any,
-        training: Any,
-        keep: Keep | None,
-        passes: Passes | None = None,
-    ) -> Inputs:
-        """What a benchmark is given.
-
-        Args:
-            evaluated: pictures that the numbers are about.
-            training: pictures to learn from.
-            keep: where passes and training are kept.
-            passes: gets which of other than the evaluated pictures were used; a pass in which no
-                picture could be used is then an error.
-        """
-
-        def note(pictures: int | None, used: Used) -> None:
-            if passes is not None:
-                passes[pictures] = passes.get(pictures, used).merged(used)
-
-        def look(dataset: Any, measures: Sequence[Measure], view: View) -> Measured:
-            found = measure(
-                self.backbone,
-                dataset,
-                measures,
-                view=view,
-                batch_size=self.batch_size,
-                workers=self.workers,
-                progress=self.progress,
-                keep=keep,
-                traces=self.traces,
-            )
-            if passes is not None:
-                check_used(found)
-                if dataset is not evaluated:
-                    pictures = dataset.count if isinstance(dataset, Spread) else None
-                    note(pictures, Used(len(dataset), found.skipped))
-            return found
-
-        def learn_from(
-            dataset: Any, tasks: Sequence[Task], view: View, lesson: Lesson
-        ) -> dict[str, Heads]:
-            reading = Reading(self.backbone, view, self.batch_size, self.workers, self.progress)
-            heads, used = learn(reading, dataset, tasks, lesson, keep=keep)
-            note(lesson.pictures, used)
-            return heads
-
-        return Inputs(self.backbone, evaluated, training, look, learn_from)
 
 
 def check_needs(benchmark: Benchmark, evaluated: Any, training: Any, source: str) -> None:
@@ -226,17 +151,6 @@ def run_benchmark(
         learned=list(passes.values()),
     )
     return Outcome(benchmark, record, measured, sheet_of(benchmark, passing, inputs, measured))
-
-
-def check_used(measured: Measured) -> None:
-    """That there are numbers to conclude.
-
-    Raises:
-        ValueError: no picture could be used.
-    """
-    if not measured.names:
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
-        raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
 
 
 def record_for(

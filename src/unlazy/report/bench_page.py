@@ -13,8 +13,8 @@ from unlazy.report.bench import Outcome
 from unlazy.report.meanings import interval, meaning, readable, title
 from unlazy.report.numbers import Cell, Row, Table
 from unlazy.report.page import fill
-from unlazy.report.record import write_whole
 from unlazy.report.sheets import painted
+from unlazy.whole_files import write_whole
 
 
 @dataclass(frozen=True)

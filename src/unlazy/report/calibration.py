@@ -10,13 +10,15 @@ from typing import Any
 
 from unlazy import distributed
 from unlazy.backbones.base import Backbone
+from unlazy.batches import none_usable
 from unlazy.fixes.base import Fix
 from unlazy.fixes.files import FIX, TENSORS, Made, contents, parameters
 from unlazy.geometry import View
 from unlazy.ledger import Estimate, Measure, Seen, estimates
 from unlazy.measure import Measured, measure
-from unlazy.report.record import Record, environment, write_whole
+from unlazy.report.record import Record, environment
 from unlazy.tokens import neurons
+from unlazy.whole_files import write_whole
 
 CALIBRATION_VERSION = 1  # bump when any number of a calibration could change
 HELD = 256 * 2**20  # bytes of activations that a pass may hold at once, unless one image has more
@@ -65,8 +67,7 @@ def calibrate(
             progress=progress,
         )
         if not measured.names:
-            reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
-            raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
+            raise none_usable(measured.skipped)
         passes.append((measures, measured))
         return measured.seen
 

@@ -22,7 +22,8 @@ from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import measure
 from unlazy.measures.norms import Norms, NormShape
 from unlazy.measures.patch_score import PatchScore
-from unlazy.report.record import environment, write_whole
+from unlazy.report.record import environment
+from unlazy.whole_files import write_whole
 
 
 @dataclass(frozen=True)

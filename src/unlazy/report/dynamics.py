@@ -11,7 +11,7 @@ from typing import Any
 
 from unlazy.benchmarks.base import Benchmark
 from unlazy.catalog import UnknownName
-from unlazy.report.record import write_whole
+from unlazy.whole_files import write_whole
 
 
 def kept_models(run: Path) -> dict[int, Path]:

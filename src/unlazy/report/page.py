@@ -14,8 +14,8 @@ from unlazy.report import figures, numbers, panels
 from unlazy.report.colours import photo
 from unlazy.report.findings import Findings
 from unlazy.report.kinds import ATTENTION, KINDS, NORM, QKV
-from unlazy.report.record import write_whole
 from unlazy.report.verdict import Sentence, kind_of, norm_sentence, verdict
+from unlazy.whole_files import write_whole
 
 HERE = Path(__file__).parent
 NAME_LENGTH = 40

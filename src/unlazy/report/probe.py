@@ -11,14 +11,8 @@ from unlazy.batches import Used
 from unlazy.benchmarks.probe import Probe, prepare, shared_view
 from unlazy.ledger import Measure, estimates
 from unlazy.parts import Keep
-from unlazy.report.bench import (
-    Outcome,
-    Passes,
-    Passing,
-    check_needs,
-    record_for,
-    sheet_of,
-)
+from unlazy.report.bench import Outcome, check_needs, record_for, sheet_of
+from unlazy.report.passing import Passes, Passing
 
 
 def run_probes(

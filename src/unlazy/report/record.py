@@ -16,11 +16,10 @@ from unlazy import distributed
 from unlazy.backbones.base import Backbone
 from unlazy.batches import Used
 from unlazy.fixes.files import parameters as settings_of
+from unlazy.identity import PACKAGES
 from unlazy.ledger import Estimate
 from unlazy.measure import Measured
 from unlazy.whole_files import write_whole
-
-PACKAGES = ("unlazy", "torch", "torchvision", "timm", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -88,33 +87,16 @@ def record_of(
         problems: name -> what was wrong with an annotation.
         learned: the training pictures, where a benchmark learns from some.
     """
-    boxes, cropped = measured.boxes
-    used, reference = len(measured.names), next(backbone.parameters())
-    data = {
-        "source": source,
-        "n": used,
-        "skipped": len(measured.skipped),
-        "boxes": boxes,
-        "boxes_cropped_away": cropped,
-    }
-    if learned:
-        bank = sum(each.count for each in learned)
-        lost = sum(len(each.skipped) for each in learned)
-        data["training"] = {"n": bank, "skipped": lost}
-    fixed = backbone.fix_settings
+    reference, fixed = next(backbone.parameters()), backbone.fix_settings
     skipped = [*measured.skipped, *(item for each in learned for item in each.skipped)]
     return Record(
         model=dataclasses.asdict(backbone.facts) | {"weights_hash": backbone.fingerprint()},
         benchmark=benchmark,
-        data=data | ({"problems": dict(problems)} if problems else {}),
+        data=_pictures(measured, source, learned)
+        | ({"problems": dict(problems)} if problems else {}),
         parameters={**parameters, **({} if fixed is None else {"fix": settings_of(fixed)})},
         values={name: found for name, found in values.items() if found},
-        timing={
-            "seconds": measured.seconds,
-            "images_per_second": used / measured.seconds,
-            "forward_share": measured.forward_seconds / (measured.seconds * distributed.world()),
-        }
-        | ({"read_traces": measured.read} if measured.read else {}),
+        timing=_timing(measured),
         environment=environment(
             device=str(reference.device),
             dtype=str(reference.dtype).removeprefix("torch."),
@@ -125,6 +107,32 @@ def record_of(
         verdict=verdict,
         skipped=tuple({"name": item.name, "reason": item.reason} for item in skipped),
     )
+
+
+def _pictures(measured: Measured, source: str, learned: Sequence[Used]) -> dict[str, Any]:
+    """How many pictures and boxes there were, and how many of them were used."""
+    boxes, cropped = measured.boxes
+    data = {
+        "source": source,
+        "n": len(measured.names),
+        "skipped": len(measured.skipped),
+        "boxes": boxes,
+        "boxes_cropped_away": cropped,
+    }
+    if learned:
+        bank = sum(each.count for each in learned)
+        lost = sum(len(each.skipped) for each in learned)
+        data["training"] = {"n": bank, "skipped": lost}
+    return data
+
+
+def _timing(measured: Measured) -> dict[str, float]:
+    found = {
+        "seconds": measured.seconds,
+        "images_per_second": len(measured.names) / measured.seconds,
+        "forward_share": measured.forward_seconds / (measured.seconds * distributed.world()),
+    }
+    return found | ({"read_traces": measured.read} if measured.read else {})
 
 
 def environment(*, device: str, dtype: str, ranks: int, seed: int) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unlazy.report.record import write_whole
 from unlazy.report.reproduce import Planned
 from unlazy.report.tables.row import Table
+from unlazy.whole_files import write_whole
 
 HEADINGS = ("", "model", "fix", "column", "ours", "95 % interval", "paper", "n", "state")
 BRACKETS = "A figure of the paper in brackets is of other data, more data or another model."

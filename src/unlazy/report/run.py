@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from unlazy.backbones.base import Backbone
+from unlazy.batches import none_usable
 from unlazy.benchmarks.classification import Accuracy
 from unlazy.data.sample import Unreadable
 from unlazy.geometry import View
@@ -199,8 +199,7 @@ class _Run:
             progress=progress,
         )
         if not measured.names:
-            reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
-            raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
+            raise none_usable(measured.skipped)
         return Findings(
             label=self.backbone.facts.name,
             facts=self.backbone.facts,
@@ -233,8 +232,3 @@ class _Run:
 def _joined(sentence: Sentence) -> str:
     end = "" if sentence.title.endswith(("?", "!", ".")) else "."
     return f"{sentence.title}{end} {sentence.text}"
-
-
-def default_workers() -> int:
-    """Decoding processes: one less than the processors, between 1 and 4."""
-    return max(1, min(4, len(os.sched_getaffinity(0)) - 1))

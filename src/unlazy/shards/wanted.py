@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from unlazy.backbones.base import Backbone
-from unlazy.batches import CPU_PIXELS, GPU_PIXELS, Skipped, grouped_batches
+from unlazy.batches import CPU_PIXELS, GPU_PIXELS, Skipped, grouped_batches, none_usable
 from unlazy.geometry import View
 from unlazy.ledger import Batch
 from unlazy.measure import trace_batch
@@ -78,8 +78,7 @@ class Wanted:
         )
         for batch in next(one):
             return num_bytes(self.rows(batch))
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped[:5])
-        raise ValueError(f"none of the {len(skipped)} pictures was usable ({reasons})")
+        raise none_usable(skipped)
 
     def pictures_per_shard(self, bytes_each: int) -> int:
         """A number of full batches, where the size of a batch is known."""

@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from unlazy import distributed
 from unlazy.training.objective import Objective
 from unlazy.training.recipe import OF_THE_MACHINE, Recipe
+from unlazy.whole_files import write_whole
 
 SAVED = dcp.StateDictOptions(full_state_dict=True, cpu_offload=True)  # whole, on the main rank
 FULL = dcp.StateDictOptions(full_state_dict=True)  # whole, on every rank
@@ -51,7 +52,7 @@ def claim(out: Path, recipe: Recipe) -> None:
             )
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write(path, json.dumps(new, indent=2).encode())
+        write_whole(path, json.dumps(new, indent=2).encode())
     except OSError as problem:
         raise OSError(f"cannot write to {out}: {problem.strerror}") from problem
     for part in out.glob("*.part"):
@@ -132,13 +133,6 @@ def restore(out: Path, objective: Objective, optimizer: Optimizer) -> int:
 def latest(out: Path) -> Path | None:
     """The newest whole checkpoint of a run."""
     return max(out.glob("checkpoint-????????"), default=None)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
 
 
 def _named(objective: Objective) -> dict[str, nn.Module]:

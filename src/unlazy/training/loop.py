@@ -23,6 +23,7 @@ from unlazy.training.feeds import Feed
 from unlazy.training.objective import Batch, Objective
 from unlazy.training.recipe import DistillRecipe, Recipe
 from unlazy.training.schedule import cosine, learning_rate
+from unlazy.whole_files import write_whole
 
 Evaluate = Callable[[], dict[str, float]]
 
@@ -148,7 +149,7 @@ def _stop(out: Path, feed: Feed, batch: Batch, loss: Tensor, *, step: int, steps
     indices = batch.indices.tolist()
     path = out / f"not_finite-rank{distributed.rank()}.json"
     names = {index: feed.name_of(index) for index in indices}
-    checkpoint.write(path, json.dumps({"step": step, "batch": names}, indent=1).encode())
+    write_whole(path, json.dumps({"step": step, "batch": names}, indent=1).encode())
     raise FloatingPointError(
         f"the loss became {loss.item()} at step {step} of {steps}; its batch holds"
         f" {', '.join(map(str, indices[:8]))}{', ...' if len(indices) > 8 else ''}"
@@ -170,7 +171,7 @@ def _log(
         row["skipped"] = len(skipped)
     if distributed.on_main():
         if skipped:
-            checkpoint.write(out / "skipped.json", json.dumps(skipped, indent=1).encode())
+            write_whole(out / "skipped.json", json.dumps(skipped, indent=1).encode())
         with (out / "log.jsonl").open("a") as log:
             log.write(json.dumps(row) + "\n")
     return row
@@ -185,7 +186,7 @@ def _rewind(out: Path, first: int) -> None:
     for line in path.read_text().splitlines(keepends=True):
         if line.endswith("\n") and json.loads(line)["step"] <= first:
             kept.append(line)
-    checkpoint.write(path, "".join(kept).encode())
+    write_whole(path, "".join(kept).encode())
 
 
 def _keep(out: Path, step: int, objective: Objective) -> None:
@@ -193,7 +194,7 @@ def _keep(out: Path, step: int, objective: Objective) -> None:
     folder = out / "steps" / f"{step:08d}"
     if distributed.on_main():
         folder.mkdir(parents=True, exist_ok=True)
-        checkpoint.write(folder / "recipe.json", (out / "recipe.json").read_bytes())
+        write_whole(folder / "recipe.json", (out / "recipe.json").read_bytes())
     _write_models(folder, objective)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unlazy.backbones.base import Backbone
+from unlazy.batches import none_usable
 from unlazy.benchmarks.classification import usual_view
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import measure
@@ -130,8 +131,7 @@ def observe(
         keep=None if keep is None else Keep(keep, about),
     )
     if not measured.names:
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in measured.skipped[:5])
-        raise ValueError(f"none of the {len(measured.skipped)} pictures was usable ({reasons})")
+        raise none_usable(measured.skipped)
     record = record_of(
         backbone,
         measured,

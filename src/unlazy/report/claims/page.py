@@ -16,7 +16,7 @@ from unlazy.report.claims.sizes import sizes
 from unlazy.report.energy import Energy
 from unlazy.report.meanings import interval, readable
 from unlazy.report.page import fill
-from unlazy.report.record import write_whole
+from unlazy.whole_files import write_whole
 
 SIGNS: dict[Verdict, tuple[str, str]] = {
     "holds": ("✓", "holds"),

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import re
 
+from unlazy.benchmarks.paper_b import (
+    LIKELIER_IN_REDUNDANT,
+    TABLE_1,
+    TABLE_2,
+    TABLE_3,
+    TABLE_4,
+)
 from unlazy.report.claims.answer import Figure
 
 MODELS = (
@@ -51,23 +58,18 @@ _ATTENTION = {
 }
 _NEIGHBOURS = {
     "DINOv2-S": ("inverted: high norms where neighbours differ", "Figure 3, by eye"),
-    "DINOv2-G": ("holds: about 2.5 times likelier in redundant areas", "4.1"),
+    "DINOv2-G": (
+        f"holds: about {LIKELIER_IN_REDUNDANT['DINOv2-G']:g} times likelier in redundant areas",
+        "4.1",
+    ),
     "DeiT3-M": ("holds", "Figure 3, by eye"),
     "OpenCLIP-B": ("holds", "Figure 3, by eye"),
     "Swin-S": ("slightly", "Figure 3, by eye"),
     "PVT-b2": ("no difference, near zero", "Figure 3, by eye"),
 }
-_CONTENT = (  # normal, outlier of position top-1 (%), distance, pixel error; CLS, normal, outlier
-    ("DINOv2-S", (28.05, 19.18), (1.07, 1.27), (383.13, 521.56), (74.81, 55.61, 57.00)),
-    ("DeiT3-M", (7.53, 7.05), (4.29, 3.88), (801.07, 1505.68), (81.08, 69.18, 78.96)),
-    ("OpenCLIP-B", (6.76, 8.19), (3.87, 6.38), (572.54, 983.69), (75.77, 59.22, 69.48)),
-    ("DINOv2-G", (45.48, 7.60), (0.67, 7.41), (337.20, 926.34), (81.56, 50.04, 68.33)),
-    ("Swin-S", (19.44, 13.38), (2.67, 2.59), (3945.0, 3687.0), (82.01, 74.12, 76.16)),
-    ("PVT-b2", (37.84, 100.0), (1.21, 0.0), (3826.0, 5132.0), (80.89, 69.29, 63.54)),
-)
 _TOP1 = {
-    **{"DINOv2-S": 81.15, "DINOv2-B": 84.33, "DINOv2-L": 86.12, "DINOv2-G": 86.90},
-    **{"DINOv2-S+reg": 81.65, "DINOv2-B+reg": 84.71, "DINOv2-L+reg": 86.80, "DINOv2-G+reg": 87.29},
+    **{model: row.without_registers for model, row in TABLE_4.items()},
+    **{f"{model}+reg": row.with_registers for model, row in TABLE_4.items()},
 }
 
 
@@ -86,36 +88,35 @@ def figures(name: str, claim: int) -> tuple[Figure, ...]:
     said = {1: (_ATTENTION, _NORMS), 2: (_NORMS,), 3: (_NEIGHBOURS,)}.get(claim, ())
     found = [Figure(who, *table[who]) for table in said if who in table]
     if claim == 4:
-        found += [each for row in _CONTENT if row[0] == who for each in _content(*row)]
+        found += _content(who)
     if claim == 5 and who in _TOP1:
         source = "Table 4, ImageNet, 1-layer head; DINOv2's own page differs"
         found.append(Figure(who, f"top-1 {_TOP1[who]:.2f} %", source))
     return tuple(found)
 
 
-def _content(
-    who: str,
-    position: tuple[float, float],
-    distance: tuple[float, float],
-    pixels: tuple[float, float],
-    top1: tuple[float, float, float],
-) -> list[Figure]:
-    """Tables 1 to 3 of one model."""
+def _content(who: str) -> list[Figure]:
+    """Tables 1 to 3 of one model; none where they leave it out."""
+    if who not in TABLE_1:
+        return []
+    position, pixels, top1 = TABLE_1[who], TABLE_2[who], TABLE_3[who]
     return [
         Figure(
             who,
-            f"position: normal {position[0]:.2f} %, outlier {position[1]:.2f} %;"
-            f" distance {distance[0]:.2f} and {distance[1]:.2f} patches",
+            f"position: normal {position.top1_normal:.2f} %, outlier {position.top1_outlier:.2f} %;"
+            f" distance {position.distance_normal:.2f} and {position.distance_outlier:.2f} patches",
             "Table 1",
         ),
         Figure(
             who,
-            f"pixels: normal {pixels[0]:.2f}, outlier {pixels[1]:.2f} squared error a patch",
+            f"pixels: normal {pixels.normal:.2f}, outlier {pixels.outlier:.2f}"
+            " squared error a patch",
             "Table 2",
         ),
         Figure(
             who,
-            f"class: CLS {top1[0]:.2f} %, normal {top1[1]:.2f} %, outlier {top1[2]:.2f} %",
+            f"class: CLS {top1.cls:.2f} %, normal {top1.normal:.2f} %,"
+            f" outlier {top1.outlier:.2f} %",
             "Table 3",
         ),
     ]

@@ -42,16 +42,10 @@ def too_few(evidence: Evidence, thresholds: Thresholds) -> str:
     return f"There are {evidence.pictures} pictures; a verdict takes {least} or more."
 
 
-def scaled(found: Estimate, factor: float) -> Estimate:
-    """A number and its interval in another unit."""
-    low, high = (None if each is None else each * factor for each in (found.low, found.high))
-    return Estimate(found.value * factor, low, high)
-
-
 def peaks(values: Values) -> Estimate | None:
     """Attention on the top 2 % of the patches, in even shares; None where it was not measured."""
     mass = estimate(values, "attention", "top_mass")
-    return None if mass is None else scaled(mass, 1 / number(values, "attention", "top_share"))
+    return None if mass is None else mass.scaled(1 / number(values, "attention", "top_share"))
 
 
 def norm_statistics(evidence: Evidence) -> list[Statistic]:

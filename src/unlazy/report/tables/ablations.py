@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unlazy.benchmarks.paper_a import TABLE_9, TABLE_10
 from unlazy.report.tables.models import CAPTION_DATA, IMAGENET, LAZY, PAPER, clip
 from unlazy.report.tables.row import Row, Table, Trained
 
@@ -20,9 +21,7 @@ UNDEFINED = (
 _STRIKE = "model.pool=lazy_strike"
 
 
-def _text(
-    model: str, words: tuple[str, ...], papers: tuple[float, float, float], *notes: str
-) -> list[Row]:
+def _text(model: str, words: tuple[str, ...], *notes: str) -> list[Row]:
     origin, fix = clip(*words), LAZY if _STRIKE in words else ""
     columns = (
         ("IN1K", "classification", IMAGENET, (BY_NAMES,)),
@@ -35,7 +34,7 @@ def _text(
             fix=fix,
             notes=(*notes, *own),
         )
-        for (column, benchmark, data, own), paper in zip(columns, papers, strict=True)
+        for (column, benchmark, data, own), paper in zip(columns, TABLE_9[model], strict=True)
     ]
 
 
@@ -45,12 +44,12 @@ def table9() -> Table:
         "table9",
         f"{PAPER}, Table 9: pools under text supervision; top-1 and mIoU (%)",
         (
-            *_text("Attention-Pool", (), (55.8, 10.7, 3.3), CLS_POOL),
-            *_text("Max-Pool", ("model.pool=max",), (53.1, 71.9, 12.2)),
-            *_text("M = 1", (_STRIKE, "model.keep=1"), (53.5, 72.7, 13.5)),
-            *_text("M = 49", (_STRIKE, "model.keep=49"), (55.8, 75.8, 18.5)),
-            *_text("M = 98", (_STRIKE, "model.keep=98"), (56.2, 75.9, 18.0)),
-            *_text("M = 196 (Full)", (_STRIKE, "model.keep=196"), (55.3, 13.5, 4.8), SAME_AS_MEAN),
+            *_text("Attention-Pool", (), CLS_POOL),
+            *_text("Max-Pool", ("model.pool=max",)),
+            *_text("M = 1", (_STRIKE, "model.keep=1")),
+            *_text("M = 49", (_STRIKE, "model.keep=49")),
+            *_text("M = 98", (_STRIKE, "model.keep=98")),
+            *_text("M = 196 (Full)", (_STRIKE, "model.keep=196"), SAME_AS_MEAN),
         ),
         (
             CAPTION_DATA,
@@ -59,12 +58,12 @@ def table9() -> Table:
     )
 
 
-def _label(
-    model: str, words: tuple[str, ...], papers: tuple[float, float, float], *notes: str
-) -> list[Row]:
-    origin = Trained("imagenet_b32_last", words)
+def _label(model: str, words: tuple[str, ...], *notes: str) -> list[Row]:
+    origin, papers = Trained("imagenet_b32_last", words), TABLE_10[model]
     fix = "" if "pool=" in "".join(words) else LAZY
-    first = Row(model, "IN1K", papers[0], "classification", IMAGENET, origin, fix=fix, notes=notes)
+    first = Row(
+        model, "IN1K", papers.imagenet, "classification", IMAGENET, origin, fix=fix, notes=notes
+    )
     found = [
         Row(
             *(model, column, paper, "discovery", data, origin),
@@ -89,15 +88,11 @@ def table10() -> Table:
         "table10",
         f"{PAPER}, Table 10: pools of ViT-B/32 under label supervision; top-1 and CorLoc (%)",
         (
-            *_label("Attention-Pool", ("model.pool=cls",), (59.1, 14.1, 28.7), CLS_POOL),
-            *_label(
-                "Mean-Pool", ("model.pool=mean",), (64.3, 15.3, 29.6), SAME_AS_MEAN, LOST_LABEL
-            ),
-            *_label("M = 1", ("model.keep=1",), (64.6, 30.4, 35.6)),
-            *_label("M = 7", (), (64.8, 32.1, 37.6)),
-            *_label(
-                "M = 49 (Full)", ("model.keep=49",), (64.9, 15.8, 30.3), SAME_AS_MEAN, PREPRINT
-            ),
+            *_label("Attention-Pool", ("model.pool=cls",), CLS_POOL),
+            *_label("Mean-Pool", ("model.pool=mean",), SAME_AS_MEAN, LOST_LABEL),
+            *_label("M = 1", ("model.keep=1",)),
+            *_label("M = 7", ()),
+            *_label("M = 49 (Full)", ("model.keep=49",), SAME_AS_MEAN, PREPRINT),
         ),
         ("Which splits of VOC is not said; those of Table 7 are taken.",),
     )

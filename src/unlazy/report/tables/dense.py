@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unlazy.benchmarks.paper_a import TABLE_6, TABLE_7, TOKENCUT, CorLoc
 from unlazy.report.tables.models import (
     DINO,
     DINO_LAZY,
@@ -17,10 +18,10 @@ from unlazy.report.tables.models import (
 from unlazy.report.tables.row import NotHad, Origin, Row, Table
 
 
-def _coarse(model: str, paper: float, origin: Origin, *notes: str, fix: str = "") -> Row:
+def _coarse(model: str, origin: Origin, *notes: str, fix: str = "") -> Row:
     settings = ("rule=mass60", "map=patch-score")
     return Row(
-        *(model, "VOC12 mIoU", paper, "coarse-segmentation", "voc12:val", origin),
+        *(model, "VOC12 mIoU", TABLE_6[model], "coarse-segmentation", "voc12:val", origin),
         settings=settings,
         fix=fix,
         notes=notes,
@@ -33,12 +34,12 @@ def table6() -> Table:
         "table6",
         f"{PAPER}, Table 6: coarse segmentation (%) by patch score",
         (
-            _coarse("ViT-B/16, label", 22.3, VIT_B),
-            _coarse("ViT-B/16 (+LazyStrike), label", 32.8, VIT_B_LAZY, HALF, fix=LAZY),
-            _coarse("ViT-S/16, label", 29.5, VIT_S, WHICH_SMALL),
-            _coarse("ViT-S/16 (+LazyStrike), label", 41.9, VIT_S_LAZY, HALF, fix=LAZY),
-            _coarse("ViT-S/16, DINO", 47.7, DINO),
-            _coarse("ViT-S/16 (+LazyStrike), DINO", 55.1, DINO_LAZY, HALF, fix=LAZY),
+            _coarse("ViT-B/16, label", VIT_B),
+            _coarse("ViT-B/16 (+LazyStrike), label", VIT_B_LAZY, HALF, fix=LAZY),
+            _coarse("ViT-S/16, label", VIT_S, WHICH_SMALL),
+            _coarse("ViT-S/16 (+LazyStrike), label", VIT_S_LAZY, HALF, fix=LAZY),
+            _coarse("ViT-S/16, DINO", DINO),
+            _coarse("ViT-S/16 (+LazyStrike), DINO", DINO_LAZY, HALF, fix=LAZY),
         ),
         (
             "Threshold and resolution are not published. The paper says that it follows CRATE, but"
@@ -67,7 +68,7 @@ MASK_RULE = (
 
 
 def _corloc(
-    model: str, papers: tuple[float, ...], origin: Origin, method: str, *notes: str, fix: str = ""
+    model: str, papers: CorLoc, origin: Origin, method: str, *notes: str, fix: str = ""
 ) -> list[Row]:
     own = method == "patch-score"
     return [
@@ -88,13 +89,13 @@ def table7() -> Table:
         "table7",
         f"{PAPER}, Table 7: object discovery, CorLoc (%)",
         (
-            *_corloc("SS", (18.8, 20.9, 16.0), NO_MODEL, "selective-search"),
-            *_corloc("EdgeBoxes", (31.1, 31.6, 28.8), NO_MODEL, "edge-boxes"),
-            *_corloc("DINO-seg", (45.8, 46.2, 42.1), DINO, "dino-seg", RELEASED),
-            *_corloc("LOST", (61.9, 64.0, 50.7), DINO, "lost"),
-            *_corloc("TokenCut", (68.8, 72.1, 58.8), DINO, "tokencut", OMITTED),
+            *_corloc("SS", TABLE_7["SS"], NO_MODEL, "selective-search"),
+            *_corloc("EdgeBoxes", TABLE_7["EdgeBoxes"], NO_MODEL, "edge-boxes"),
+            *_corloc("DINO-seg", TABLE_7["DINO-seg"], DINO, "dino-seg", RELEASED),
+            *_corloc("LOST", TABLE_7["LOST"], DINO, "lost"),
+            *_corloc("TokenCut", TOKENCUT, DINO, "tokencut", OMITTED),
             *_corloc(
-                *("DINO (+LazyStrike)", (64.4, 67.6, 51.6), DINO_LAZY, "patch-score"),
+                *("DINO (+LazyStrike)", TABLE_7["DINO (+LazyStrike)"], DINO_LAZY, "patch-score"),
                 *(GAIN, MASK_RULE, HALF),
                 fix=LAZY,
             ),

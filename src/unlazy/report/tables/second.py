@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unlazy.benchmarks.paper_b import TABLE_1, TABLE_2, TABLE_3, TABLE_4, TABLE_5
 from unlazy.report.tables.row import Origin, Row, Table
 from unlazy.report.tables.second_models import (
     EPOCHS,
@@ -59,16 +60,6 @@ def _rows(
     ]
 
 
-_POSITION = (
-    ("DINOv2-S", 28.05, 19.18, 1.07, 1.27, 14.15),
-    ("DeiT3-M", 7.53, 7.05, 4.29, 3.88, 5.35),
-    ("OpenCLIP-B", 6.76, 8.19, 3.87, 6.38, 5.35),
-    ("DINOv2-G", 45.48, 7.60, 0.67, 7.41, 14.15),
-    ("Swin-S", 19.44, 13.38, 2.67, 2.59, 3.04),
-    ("PVT-b2", 37.84, 100.0, 1.21, 0.0, 2.65),
-)
-
-
 def table1() -> Table:
     """Position of a patch from its token."""
     columns = (
@@ -80,7 +71,7 @@ def table1() -> Table:
     )
     rows = [
         row
-        for model, *values in _POSITION
+        for model, values in TABLE_1.items()
         for row in _rows(
             model,
             "position",
@@ -94,21 +85,11 @@ def table1() -> Table:
     return Table("b-table1", title, tuple(rows), (LABEL, ALL_DATA, HELD_OUT))
 
 
-_PIXELS = (
-    ("DINOv2-S", 383.13, 521.56),
-    ("DeiT3-M", 801.07, 1505.68),
-    ("OpenCLIP-B", 572.54, 983.69),
-    ("DINOv2-G", 337.20, 926.34),
-    ("Swin-S", 3945.0, 3687.0),
-    ("PVT-b2", 3826.0, 5132.0),
-)
-
-
 def table2() -> Table:
     """Pixels of a patch from its token."""
     rows = [
         row
-        for model, normal, outlier in _PIXELS
+        for model, (normal, outlier) in TABLE_2.items()
         for row in _rows(
             model,
             "pixels",
@@ -127,22 +108,12 @@ def table2() -> Table:
     return Table("b-table2", f"{PAPER_B}, Table 2: pixels of a patch", tuple(rows), notes)
 
 
-_CLASS = (
-    ("DINOv2-S", 74.81, 55.61, 57.00),
-    ("DeiT3-M", 81.08, 69.18, 78.96),
-    ("OpenCLIP-B", 75.77, 59.22, 69.48),
-    ("DINOv2-G", 81.56, 50.04, 68.33),
-    ("PVT-b2", 80.89, 69.29, 63.54),
-    ("Swin-S", 82.01, 74.12, 76.16),
-)
-
-
 def table3() -> Table:
     """Class of the picture from one token."""
     columns = (("CLS", "top1_cls"), ("normal", "top1_normal"), ("outlier", "top1_outlier"))
     rows = [
         row
-        for model, *values in _CLASS
+        for model, values in TABLE_3.items()
         for row in _rows(
             model,
             "token-class",
@@ -163,18 +134,10 @@ def table3() -> Table:
     return Table("b-table3", title, tuple(rows), notes)
 
 
-_HEADS = (
-    ("DINOv2-S", 81.15, 81.65),
-    ("DINOv2-B", 84.33, 84.71),
-    ("DINOv2-L", 86.12, 86.80),
-    ("DINOv2-G", 86.90, 87.29),
-)
-
-
 def table4() -> Table:
     """DINOv2's own heads, without and with registers."""
     rows = []
-    for model, without, having in _HEADS:
+    for model, (without, having) in TABLE_4.items():
         for registers, paper in ((False, without), (True, having)):
             middle = "reg4_linear_head" if registers else "linear_head"
             name = f"dinov2_vit{model[-1].lower()}14_{middle}.pth"
@@ -190,20 +153,17 @@ def table4() -> Table:
     return Table("b-table4", title, tuple(rows), notes)
 
 
-_VARIANTS = (
-    ("CLS+PM", "top1_cls_mean", (82.28, 85.07, 86.62)),
-    ("CLS+PM+REG", "top1_cls_mean_registers", (82.12, 84.92, 86.74)),
-    ("PM+REG", "top1_mean_registers", (81.60, 83.44, 86.58)),
-)
-
-
 def table5() -> Table:
     """What registers add to a classifier."""
-    models = ("DINOv2-S", "DINOv2-B", "DINOv2-L")
+    columns = (
+        ("CLS+PM", "top1_cls_mean"),
+        ("CLS+PM+REG", "top1_cls_mean_registers"),
+        ("PM+REG", "top1_mean_registers"),
+    )
     rows = [
-        _head(model, column, key, papers[place], registers=True)
-        for place, model in enumerate(models)
-        for column, key, papers in _VARIANTS
+        _head(model, *column, value, registers=True)
+        for model, values in TABLE_5.items()
+        for column, value in zip(columns, values, strict=True)
     ]
     notes = (
         "The row of pretrained heads is Table 4's. CLS+PM differs from it by the recipe alone, so"
