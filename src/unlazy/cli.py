@@ -34,7 +34,7 @@ from unlazy.inputs import (
     fixed_of,
     labels_of,
 )
-from unlazy.pages import write_page
+from unlazy.pages import read_records, records_of, write_page
 
 app = App(
     name="unlazy",
@@ -82,6 +82,14 @@ def report(
         str | None,
         Parameter(help="Also show MODEL under a fix: its name, or a saved one's folder."),
     ] = None,
+    records: Annotated[
+        list[Path],
+        Parameter(
+            consume_multiple=1,
+            negative="",
+            help="Also show what `unlazy claims` and `unlazy probe` wrote of MODEL: folders.",
+        ),
+    ] = [],  # noqa: B006
     weights: Weights = Weights(),
     options: Options = Options(),
 ) -> None:
@@ -92,7 +100,10 @@ def report(
     --checkpoint does. A fix that is named is calibrated on IMAGES.
     """
     _measure_and_write(
-        [model], images, output, weights, options, high_resolution=high_resolution, fix=fix
+        *([model], images, output, weights, options),
+        high_resolution=high_resolution,
+        fix=fix,
+        records=records,
     )
 
 
@@ -197,21 +208,25 @@ def _measure_and_write(
     *,
     high_resolution: bool = False,
     fix: str | None = None,
+    records: Sequence[Path] = (),
 ) -> None:
     """Measure each model on the same pictures, then write page, Records and maps.
 
     All models are loaded before the first is measured: the last one's name may be misspelt.
-    With ``fix``, the only model is followed by itself under that fix.
+    With ``fix``, the only model is followed by itself under that fix; ``records`` are of the model
+    as it is.
     """
     from unlazy import distributed
     from unlazy.report.write import claim
 
+    read = read_records(records, output)
     dataset = dataset_of(images, options.data)
     with distributed.started():
         if distributed.on_main():
             claim(output)
         backbones = [backbone_of(model, weights, options.size) for model in models]
         labels = labels_of(models, backbones)
+        beside = {labels[0]: records_of(read, backbones[0], models[0], weights, options)}
         if fix is not None:
             original = backbones[0].to(device_of(options.device))
             backbones.append(fixed_of(fix, original, dataset, images, options, progress))
@@ -223,4 +238,5 @@ def _measure_and_write(
             options,
             source=" ".join(images),
             high_resolution=high_resolution,
+            beside=beside,
         )

@@ -1,6 +1,7 @@
 """`unlazy claims`: verdicts, Records and page of models that a user gives."""
 
 import dataclasses
+import html
 import json
 
 import numpy as np
@@ -147,6 +148,33 @@ def test_one_model_with_its_control_on_pictures_without_a_training_split(pair, t
     page = (tmp_path / "index.html").read_text()
     for words in ("energy is not reported", "control", "file:net, random weights"):
         assert words in page
+
+
+def test_records_of_claims_and_a_sweep_go_on_the_page_of_their_model(
+    root, pair, few, tmp_path, capsys, monkeypatch
+):
+    judged, probed = (str(tmp_path / name) for name in ("claims", "probe"))
+    done(["claims", *pair, "--on", few, "-o", judged])
+    settings = [f"--set={each}" for each in ("rates=1.0", "seeds=1", "epochs=1")]
+    done(["probe", pair[0], "threshold-sweep", "--data", str(root), *settings, "-o", probed])
+    report = ["report", pair[0], str(root / "val" / "images" / "0.JPEG"), "--records"]
+    fixed = ["--fix", "pooled"]
+    done([*report, judged, probed, *fixed, "-o", str(tmp_path / "page")])
+    page = (tmp_path / "page" / "index.html").read_text()
+    trained = json.loads((tmp_path / "claims" / "record-file-net.json").read_text())
+    for answer in trained["benchmark"]["claims"]:
+        assert answer["reason"] in html.unescape(page)
+    assert f"unlazy claims {pair[0]} file:net-registers --on" in page
+    assert f"unlazy probe {pair[0]} threshold-sweep --data ROOT --on tiny-imagenet" in page
+    assert page.count('<section id="sweep">') == 1
+    assert page.count('<article class="answer') == 5
+    capsys.readouterr()
+    monkeypatch.setattr("unlazy.backbones.base.Backbone.trace", pytest.fail)
+    out = tmp_path / "none"
+    other = ["report", pair[1], *report[2:], probed, *fixed, "-o", str(out)]
+    assert "is of file:net, weights" in refused(other, capsys)
+    assert "choose another folder" in refused([*report, judged, "-o", judged], capsys)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("pictures", [1, 9])

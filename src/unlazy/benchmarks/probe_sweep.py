@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -100,19 +100,42 @@ class ThresholdSweep(Trained):
         seen = measured.seen["threshold_sweep"]
         names = [f"top{100 * share:g}" for share in sorted({1.0, *self.shares}, reverse=True)]
         tenths = [f"decile{place + 1}" for place in range(DECILES)]
-        found = conclusions(seen, [*names, *tenths])
-        across = {name: float(name.removeprefix("top")) for name in names}
-        by_tenth = {name: float(place + 1) for place, name in enumerate(tenths)}
-        first = "top1" if self.probe == "position" else "error"
-        return Sheet(
-            curves=(
-                _curve(
-                    "Outliers at different thresholds", "highest norms, %", found, across, first
-                ),
-                _curve("By norm", "tenth of the norms, from low to high", found, by_tenth, first),
-                _curve("Where they sit", "highest norms, %", found, across, "entropy"),
-            )
-        )
+        return Sheet(curves=curves(conclusions(seen, [*names, *tenths])))
+
+
+def sets_of(found: Iterable[str]) -> tuple[dict[str, float], dict[str, int]]:
+    """Sets of tokens in the keys ``tokens/SET`` of a sweep: nested ones, and tenths by norm.
+
+    Returns:
+        name -> highest norms in percent of all tokens, from all to few; name -> tenth, from 1, the
+        lowest norms.
+
+    >>> sets_of(["tokens/top100", "tokens/top0.5", "top1/top100", "tokens/decile2"])
+    ({'top100': 100.0, 'top0.5': 0.5}, {'decile2': 2})
+
+    Raises:
+        ValueError: a set is neither.
+    """
+    names = [key.removeprefix("tokens/") for key in found if key.startswith("tokens/")]
+    tenths = {name: int(name.removeprefix("decile")) for name in names if name.startswith("decile")}
+    nested = {name: float(name.removeprefix("top")) for name in names if name not in tenths}
+    return nested, tenths
+
+
+def asked(found: Iterable[str]) -> str:
+    """The first number of the probe that a sweep's ``VALUE/SET`` are of: ``top1`` or ``error``."""
+    return "top1" if any(key.startswith("top1/") for key in found) else "error"
+
+
+def curves(found: Mapping[str, float]) -> tuple[Curve, ...]:
+    """Plots of a sweep's numbers ``VALUE/SET``; sets without tokens have no point."""
+    (across, by_tenth), first = sets_of(found), asked(found)
+    highest, tenth = "highest norms, %", "tenth of the norms, from low to high"
+    return (
+        _curve("Outliers at different thresholds", highest, found, across, first),
+        _curve("By norm", tenth, found, by_tenth, first),
+        _curve("Where they sit", highest, found, across, "entropy"),
+    )
 
 
 def _curve(

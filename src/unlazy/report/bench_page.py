@@ -71,10 +71,7 @@ def _benchmark(outcome: Outcome) -> dict[str, Any]:
         "paper_b": any(row.source.startswith("B,") for row in outcome.published()),
         "notes": record.verdict,
         "sheet": painted(outcome.sheet),
-        "curves": [
-            (each.title, plots.lines(each, name=f"{benchmark.name}-{turn}"))
-            for turn, each in enumerate(outcome.sheet.curves)
-        ],
+        "curves": plots.titled(outcome.sheet.curves, name=benchmark.name),
         "tables": _tables(outcome),
         "skipped": record.skipped,
         "problems": dict(record.data.get("problems", {})),

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from unlazy.ledger import Measure
 from unlazy.measure import Measured
 from unlazy.report.record import Record
 from unlazy.tokens import Facts
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A Record that another command wrote of the same model.
+
+    Attributes:
+        path: its file.
+        record: as it was written.
+        command: line for a shell that measures it again.
+        others: the models that were judged with it, if any.
+    """
+
+    path: Path
+    record: Record
+    command: str
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -23,6 +41,7 @@ class Findings:
         measured: what the measures saw.
         shown: indices of the pictures on the page, in order, readable ones only.
         high: the same at high resolution (norms and attention only), if it was asked for.
+        beside: Records of claims and threshold sweeps, which the page shows too.
     """
 
     label: str
@@ -32,3 +51,4 @@ class Findings:
     measured: Measured
     shown: tuple[int, ...]
     high: Findings | None = None
+    beside: tuple[Beside, ...] = ()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unlazy.report import figures, numbers, panels
+from unlazy.report import beside, figures, numbers, panels
 from unlazy.report.colours import photo
 from unlazy.report.findings import Findings
 from unlazy.report.kinds import ATTENTION, KINDS, NORM, QKV
@@ -115,6 +115,8 @@ def _content(several: Sequence[Findings]) -> dict[str, Any]:
         "high_legends": panels.legends(high_layers),
         "high_verdicts": [(each.label, _norms_of(each)) for each in high],
         "high": panels.shown(high, high_layers) if high else (),
+        "claims": beside.claims(several),
+        "sweeps": beside.sweeps(several),
         "tables": numbers.tables(several),
         "glance": numbers.glance(several),
     }

@@ -132,6 +132,11 @@ def lines(curve: Curve, *, name: str) -> str:
     return _svg(figure, name)
 
 
+def titled(curves: Sequence[Curve], *, name: str) -> list[tuple[str, str]]:
+    """(title, SVG) of each curve; ``name`` is distinct on a page."""
+    return [(each.title, lines(each, name=f"{name}-{turn}")) for turn, each in enumerate(curves)]
+
+
 @dataclass(frozen=True)
 class Dot:
     """A model: where it stands, its value, and whether it is marked by a star."""

@@ -53,11 +53,55 @@ class Record:
 
     def to_json(self) -> str:
         """Readable JSON; a number that is not finite becomes null."""
-        return json.dumps(_plain(self), indent=1, sort_keys=False, allow_nan=False)
+        return json.dumps(plain(self), indent=1, sort_keys=False, allow_nan=False)
 
     def write(self, path: Path) -> None:
         """Write the whole file or nothing."""
         write_whole(path, self.to_json().encode())
+
+
+class NoRecord(ValueError):
+    """A file holds JSON, but no Record."""
+
+
+def read_record(path: Path) -> Record:
+    """A Record that was written; a number that was not finite is NaN.
+
+    Raises:
+        NoRecord: the file is of another kind.
+        ValueError: it is damaged; the message names it and says what to do.
+        OSError: it cannot be read.
+    """
+    again = "measure it again, or leave it out"
+    try:
+        content = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}); {again}") from error
+    needed = {"model", "benchmark", "data", "values"}
+    if not isinstance(content, Mapping) or not needed <= content.keys():
+        raise NoRecord(f"{path} is no Record")
+    try:
+        fields = {each.name: content[each.name] for each in dataclasses.fields(Record)}
+        fields["values"] = {
+            measure: {key: read_estimate(each) for key, each in found.items()}
+            for measure, found in fields["values"].items()
+        }
+        fields["verdict"] = tuple(fields["verdict"])
+        _ = fields["model"]["weights_hash"], fields["benchmark"]["version"]
+        _ = fields["data"]["source"], int(fields["data"]["n"]), fields["environment"]["seed"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is no whole Record ({error!r}); {again}") from error
+    return Record(**fields)
+
+
+def read_estimate(found: Mapping[str, Any]) -> Estimate:
+    """An estimate as a Record's JSON has it.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
+    low, high = (None if found[key] is None else float(found[key]) for key in ("low", "high"))
+    return Estimate(math.nan if found["value"] is None else float(found["value"]), low, high)
 
 
 def record_of(
@@ -152,19 +196,24 @@ def environment(*, device: str, dtype: str, ranks: int, seed: int) -> dict[str, 
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as a Record's JSON has it: six digits, None where a number is not finite.
+
+    >>> plain({"a": (1.23456789, float("nan"))})
+    {'a': [1.23457, None]}
+    """
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     if isinstance(value, Estimate):
-        return {"value": _plain(value.value), "low": _plain(value.low), "high": _plain(value.high)}
+        return {"value": plain(value.value), "low": plain(value.low), "high": plain(value.high)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, set | frozenset):
-        return sorted(_plain(item) for item in value)
+        return sorted(plain(item) for item in value)
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, str | int | bool | None):
         return value
     return str(value)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from unlazy.ledger import Estimate
+from unlazy.report.record import read_estimate
 from unlazy.report.sentences import CONCENTRATED, FEW_PICTURES, LEAST_HIGH
 from unlazy.report.verdict import SAME_PLACES
 
@@ -158,6 +160,41 @@ class Answer:
     published: tuple[Figure, ...] = ()
     flag: str = ""
     notes: tuple[str, ...] = ()
+
+
+def answers_of(claims: Sequence[Mapping[str, Any]]) -> tuple[tuple[Claim, Answer], ...]:
+    """The claims in a Record's ``benchmark``, each as it was then, with its answer.
+
+    Raises:
+        ValueError: they are not the five with a verdict each, or a part of one is missing.
+    """
+    try:
+        found = tuple((_claim(each), _answer(each)) for each in claims)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a claim lacks a part: {error!r}") from error
+    if [claim.number for claim, _ in found] != [claim.number for claim in CLAIMS]:
+        raise ValueError(f"these are not the claims 1 to {len(CLAIMS)}, in order")
+    if odd := {answer.verdict for _, answer in found} - set(get_args(Verdict)):
+        raise ValueError(f"{odd.pop()!r} is no verdict")
+    return found
+
+
+def _claim(one: Mapping[str, Any]) -> Claim:
+    return Claim(one["claim"], one["title"], one["test"])
+
+
+def _answer(one: Mapping[str, Any]) -> Answer:
+    statistics = tuple(
+        Statistic(each["label"], read_estimate(each["found"]), each["no_effect"])
+        for each in one["statistics"]
+    )
+    published = tuple(
+        Figure(each["label"], each["value"], each["source"]) for each in one["published"]
+    )
+    return Answer(
+        *(one["claim"], one["verdict"], one["reason"], statistics, one["by_label"], published),
+        *(one["flag"], tuple(one["notes"])),
+    )
 
 
 def side(found: Estimate | None, line: float) -> Verdict:

@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unlazy.report import figures, numbers
 from unlazy.report.claims.across import millions
-from unlazy.report.claims.answer import CLAIMS, Answer, Statistic, Thresholds, Verdict
+from unlazy.report.claims.answer import CLAIMS, Answer, Thresholds
 from unlazy.report.claims.judge import Judged
+from unlazy.report.claims.shown import badge, shown
 from unlazy.report.claims.sizes import sizes
 from unlazy.report.energy import Energy
-from unlazy.report.meanings import interval, readable
+from unlazy.report.meanings import readable
 from unlazy.report.page import fill
 from unlazy.whole_files import write_whole
-
-SIGNS: dict[Verdict, tuple[str, str]] = {
-    "holds": ("✓", "holds"),
-    "does not hold": ("✗", "fails"),
-    "cannot tell": ("?", "open"),
-}
-"""Sign and class of a verdict's badge; the words stand beside it."""
-
-
-@dataclass(frozen=True)
-class Badge:
-    """A verdict as it is shown: never by its colour alone."""
-
-    word: str
-    sign: str
-    tone: str
-    flagged: bool
 
 
 def write_claims(judged: Sequence[Judged], out: Path, energy: Energy) -> Path:
@@ -70,12 +53,6 @@ def render(judged: Sequence[Judged], energy: Energy) -> str:
             ],
         },
     )
-
-
-def badge(answer: Answer) -> Badge:
-    """The badge of a verdict."""
-    sign, tone = SIGNS[answer.verdict]
-    return Badge(answer.verdict, sign, tone, bool(answer.flag))
 
 
 def _model(one: Judged) -> dict[str, Any]:
@@ -115,21 +92,8 @@ def _answer(turn: int, one: Judged, answer: Answer) -> dict[str, Any]:
         3: lambda: figures.neighbour_plot(findings, name=f"neighbours{turn}"),
     }.get(answer.claim, str)()
     titles = {1: "Norms of all patches", 3: "Likeness to neighbours"}
+    title = titles.get(answer.claim, "")
     return {
-        "label": one.evidence.label,
+        **shown(answer, label=one.evidence.label, plot=plot, plot_title=title),
         "control": one.evidence.control,
-        "badge": badge(answer),
-        "reason": answer.reason,
-        "flag": answer.flag,
-        "notes": answer.notes,
-        "by_label": answer.by_label if answer.by_label != answer.verdict else None,
-        "rows": [_row(each) for each in answer.statistics],
-        "published": answer.published,
-        "plot": plot,
-        "plot_title": titles.get(answer.claim, ""),
     }
-
-
-def _row(one: Statistic) -> tuple[str, str, str, str]:
-    none = "" if one.no_effect is None else readable(one.no_effect)
-    return one.label, readable(one.found.value), interval(one.found), none
