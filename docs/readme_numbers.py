@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from page_parts import markdown, shape
+from page_parts import holds, markdown, shape
+from training_evidence import interval, share, values
 
 ROOT = Path(__file__).parents[1]
 BUNDLED = ROOT / "src" / "unlazy" / "bundled"
@@ -57,6 +58,53 @@ def readme_block() -> str:
         f"`make demo`, {first['data']['n']} pictures (Records: {links}); in brackets 95 % intervals"
         f" over pictures.\n\n{markdown(['number', *records], rows)}\n"
     )
+
+
+def findings_block() -> str:
+    """What training showed, for the README, as far as the Records bear it out."""
+    hit, chance, small = "point_in_box/cosine", "point_in_box/chance", "small_boxes"
+    real = "tiny_imagenet"
+
+    def places(name: str) -> tuple[float, float]:
+        """The lowest hit rate on small boxes, and a random patch's."""
+        return min(values(real, name, hit, small)), min(values(real, name, chance, small))
+
+    cls = max(values("scenes_pools", "cls", hit)), min(values("scenes_pools", "cls", chance))
+    struck = min(values("scenes_pools", "lazystrike-1", hit))
+    text, text_struck = places("tiny-clip"), places("tiny-clip-lazystrike")
+    label, label_struck = places("tiny-label"), places("tiny-label-lazystrike")
+    shortcut = holds(
+        cls[0] < cls[1] < struck and text[0] < text[1] < text_struck[0],
+        "With a CLS token the patch most like the whole image lies on the object less often than a"
+        " random one,\non drawn scenes and under text supervision; LazyStrike, one patch a channel,"
+        " turns that round",
+    )
+    neither = holds(
+        label[0] > label[1] and label_struck[0] < label[0],
+        "Under\nlabel supervision on real pictures neither shows at this size",
+    )
+    rows = [
+        ["drawn scenes, label supervision, three seeds"]
+        + [share("scenes_pools", name, hit) for name in ("cls", "lazystrike-1")]
+        + [share("scenes_pools", "cls", chance)]
+    ]
+    for name, supervision in (("tiny-clip", "text"), ("tiny-label", "label")):
+        rows.append(
+            [f"Tiny ImageNet, small boxes, {supervision} supervision"]
+            + [interval(real, each, hit, small) for each in (name, f"{name}-lazystrike")]
+            + [share(real, name, chance, small)]
+        )
+    return f"""## What training showed so far
+
+{shortcut}. {neither}.
+These are small models, trained on a CPU: no word on large ones.
+
+{markdown(["Point-in-Box by cosine", "CLS", "LazyStrike", "random patch"], rows)}
+
+All runs, and what contradicts the papers: [training](docs/evidence/training.md),
+[where the bundled models look](docs/evidence/localisation.md),
+[the bundled models](docs/evidence/bundled.md).
+"""
 
 
 def cards() -> list[dict]:
@@ -118,7 +166,7 @@ def main() -> None:
     text = readme.read_text()
     head, rest = text.split(BEGIN)
     _, tail = rest.split(END)
-    readme.write_text(f"{head}{BEGIN}\n{readme_block()}{END}{tail}")
+    readme.write_text(f"{head}{BEGIN}\n{readme_block()}\n{findings_block()}{END}{tail}")
     (EVIDENCE / "bundled.md").write_text(bundled_page())
 
 

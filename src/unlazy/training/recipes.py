@@ -86,7 +86,7 @@ def tiny_label_registers() -> LabelRecipe:
     """``tiny_label`` with four registers.
 
     Data, cost: as ``tiny_label``.
-    Expected: not measured yet.
+    Expected: the card beside the bundled weights (``unlazy/bundled/tiny-label-registers.json``).
     Command: ``unlazy train tiny_label_registers --data tiny-imagenet-200``
     """
     return LabelRecipe(name="tiny_label_registers", model=ViTConfig(registers=4))
