@@ -150,12 +150,13 @@ def curves(study: str, names: Sequence[str], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-    for card in (card for card in read(study) if card["name"] in names):
+    cards = [card for card in read(study) if card["name"] in names]
+    for card in cards:
         steps = [row["step"] for row in card["curve"]]
         for axis, key in zip(axes, ("top1", "point_in_box/cosine"), strict=True):
             values = [100 * row[key] for row in card["curve"]]
             axis.plot(steps, values, marker="o", markersize=3, label=card["name"])
-        chance = 100 * card["curve"][0]["point_in_box/chance"]
+    chance = 100 * cards[-1]["curve"][0]["point_in_box/chance"]
     axes[1].axhline(chance, color="grey", linestyle=":", label="chance")
     for axis, title in zip(axes, ("top-1, %", "Point-in-Box by cosine, %"), strict=True):
         axis.set(title=title, xlabel="step", ylim=(0, 100))

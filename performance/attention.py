@@ -12,12 +12,12 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import timm
 import torch
-from timm.layers import set_fused_attn
-from timm.utils import AttentionExtract
+from timm.layers.config import set_fused_attn
+from timm.utils.attention_extract import AttentionExtract
 
 from performance import fresh
 from performance.figures import Figure, interleaved, ratios
@@ -87,7 +87,7 @@ def _task(way: Way, size: int) -> Callable[[], object]:
     images = torch.randn(1, 3, size, size)
     set_fused_attn(way != "full")  # read by timm when a model is built
     try:
-        model = timm.create_model(MODEL, dynamic_img_size=True, num_classes=0).eval()
+        model: Any = timm.create_model(MODEL, dynamic_img_size=True, num_classes=0).eval()
     finally:
         set_fused_attn(True)
     if way == "full":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -26,7 +27,7 @@ def figures(quick: bool) -> list[Figure]:
     count, rounds = (4, 1) if quick else (64, 5)
     torch.manual_seed(0)
     backbone = load_backbone(MODEL, weights="random")
-    benchmark = Discovery(methods=("patch-score",))
+    benchmark: Any = Discovery(methods=("patch-score",))
     with tempfile.TemporaryDirectory() as folder:
         write_photos(Path(folder), count, short_side=SHORT_SIDE)
         names = [path.name for path in sorted(Path(folder).glob("*.jpg"))]

@@ -8,7 +8,7 @@ there is one, the heads are measured as well.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from unittest import mock
 
 import torch
@@ -172,7 +172,7 @@ def _step(config: ViTConfig, batch: int, *, low: bool = False) -> Callable[[], N
 
 
 def _timed(
-    tasks: dict[str, Callable[[], object]], rounds: int, device: torch.device
+    tasks: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> dict[str, tuple[float, ...]]:
     """Seconds of each task, warmed up and finished on its device."""
 
