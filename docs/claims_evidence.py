@@ -56,11 +56,15 @@ def _read(path: Path) -> Record:
 
 
 def models(key: str) -> dict[str, Record]:
-    """Label of a model -> its Record with verdicts, trained ones first."""
+    """Label of a model -> its Record with verdicts, trained ones first.
+
+    Of random weights those of equal weights stand once: a pool that has none is no other control.
+    """
     every = json.loads(RECORDS.read_text())[key].values()
     chosen = [record for record in every if record["benchmark"]["name"] == "claims"]
     chosen.sort(key=lambda record: (record["model"]["control"], record["model"]["name"]))
-    return {_label(record): record for record in chosen}
+    different = {record["model"]["weights_hash"]: record for record in reversed(chosen)}
+    return {_label(record): record for record in reversed(different.values())}
 
 
 def _label(record: Record) -> str:
@@ -94,6 +98,17 @@ def statistics(key: str, claim: int) -> str:
     return markdown(["statistic", *columns], [[label, *cells] for label, cells in rows.items()])
 
 
+def statistic(key: str, label: str, claim: int, start: str) -> dict[str, float | None]:
+    """The statistic of a claim whose name starts so.
+
+    Raises:
+        ValueError: there is none, or several.
+    """
+    found = models(key)[label]["benchmark"]["claims"][claim - 1]["statistics"]
+    (one,) = (each["found"] for each in found if each["label"].startswith(start))
+    return one
+
+
 def number(found: dict[str, float | None]) -> str:
     """A value with its interval."""
     if found["value"] is None:
@@ -119,6 +134,8 @@ def page() -> str:
         "holds": holds,
         "models": models,
         "sets": SETS,
+        "number": number,
+        "statistic": statistic,
         "statistics": statistics,
         "titles": titles,
         "value": value,

@@ -103,6 +103,7 @@ These are small models, trained on a CPU: no word on large ones.
 
 All runs, and what contradicts the papers: [training](docs/evidence/training.md),
 [where the bundled models look](docs/evidence/localisation.md),
+[the second paper's claims](docs/evidence/claims.md),
 [the bundled models](docs/evidence/bundled.md).
 """
 

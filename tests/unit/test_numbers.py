@@ -36,5 +36,10 @@ def test_the_localisation_page_says_what_its_records_say():
     assert module.page() == (ROOT / "docs" / "evidence" / "localisation.md").read_text()
 
 
+def test_the_page_of_claims_says_what_its_records_say():
+    module = script("claims_evidence")
+    assert module.page() == (ROOT / "docs" / "evidence" / "claims.md").read_text()
+
+
 def test_the_lock_file_records_no_address():
     assert "://" not in (ROOT / "requirements" / "lock.txt").read_text()
