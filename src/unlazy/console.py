@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import threading
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
-PATIENCE = 1.0  # seconds
+PATIENCE = 1.0  # seconds until a signal is heard
+GRACE = 8.0  # seconds until what is open is closed
 _heard = threading.Event()
 
 
@@ -35,8 +37,9 @@ class Stopped(KeyboardInterrupt):
 def stoppable() -> Iterator[None]:
     """SIGINT and SIGTERM raise Stopped once, so that what is open is closed; a second one kills.
 
-    Python hears a signal only between two operations, and one may take minutes: where that takes
-    longer than ``PATIENCE``, a second thread ends the process and its decoders.
+    Python hears a signal only between two operations, and one may take minutes; what it raises then
+    is lost where that falls into a ``__del__``. Where a signal is not heard in ``PATIENCE``, or the
+    process goes on for ``GRACE``, a second thread ends it and its decoders.
     A signal that is ignored, as in a shell's background jobs, stays ignored.
     """
     _teach_children()
@@ -100,10 +103,12 @@ def _bells() -> Iterator[int]:
 
 
 def _watch(bells: int) -> None:
-    """End the process at a signal that the main thread does not hear."""
+    """End the process at a signal that the main thread does not hear, or does not obey."""
     with open(bells, "rb", buffering=0) as file:
         while number := file.read(1)[0]:
-            if number in STOPS and not _heard.wait(PATIENCE):
+            if number not in STOPS:
+                continue
+            if not _heard.wait(PATIENCE) or not select.select([file], [], [], GRACE)[0]:
                 leave(Stopped(number))
 
 

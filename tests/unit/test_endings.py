@@ -119,6 +119,34 @@ def test_a_signal_in_a_forward_pass_ends_everything(folder, number, word, send, 
     assert not members(process.pid)
 
 
+def test_a_signal_that_is_lost_in_a_finaliser_ends_the_process_all_the_same(tmp_path):
+    program = """
+import time
+from pathlib import Path
+from unlazy import console
+
+class Finalised:
+    def __del__(self):
+        time.sleep(0.2)
+
+console.GRACE = 1.0
+with console.stoppable():
+    Path("started").touch()
+    while True:
+        Finalised()
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "started").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert "Exception ignored" in err
+    assert err.endswith("unlazy: interrupted\n")
+
+
 def test_what_a_killed_run_left_goes_at_the_next(folder):
     done = Run(words("models.py:killed", "--shown", "1"), cwd=folder).wait()
     assert done.returncode == -signal.SIGKILL
