@@ -66,6 +66,14 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Processes hear Ctrl-C, though these tests may be a shell's background job, which does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def words(model, *more):
     return ["report", model, "photos", "-o", "new/out", "--size", "64", *more]
 
