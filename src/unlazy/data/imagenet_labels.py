@@ -95,12 +95,8 @@ def _ids(meta: Path) -> dict[str, str]:
     """ILSVRC's id, as text -> wnid."""
     from scipy.io.matlab import MatReadError, loadmat
 
-    damaged = (
-        MatReadError,
-        OSError,
-        zlib.error,
-        NotImplementedError,
-    )  # cut off, altered, version 7.3
+    # cut off, altered, or of version 7.3, which SciPy calls not implemented
+    damaged = (MatReadError, OSError, zlib.error, NotImplementedError)
     other = (KeyError, IndexError, TypeError, ValueError)  # no such table, or not of ids and wnids
     try:
         synsets = np.atleast_1d(loadmat(meta, squeeze_me=True)["synsets"])

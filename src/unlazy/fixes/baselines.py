@@ -7,6 +7,7 @@ registers do not, nor does an image vector taken from CLS.
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -68,7 +69,7 @@ def neighbour_median(
 
 
 @dataclass(frozen=True)
-class _OfOutliers:
+class _OfOutliers(ABC):
     """A fix that changes the patches whose norm is above a cut-off."""
 
     name: ClassVar[str]
@@ -102,9 +103,9 @@ class _OfOutliers:
             raise ValueError(f"{self.name} has no cut-off: calibrate it, or give one (cutoff=NORM)")
         return _changed(backbone, self, lambda patches, grid: self.change(patches, grid, limit))
 
+    @abstractmethod
     def change(self, patches: Tensor, grid: tuple[int, int], cutoff: float) -> Tensor:
         """Patches (B, N, D) without those above the cut-off."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
