@@ -15,9 +15,12 @@ from unlazy.data.captions import CaptionShards
 from unlazy.data.class_folders import ClassFolders
 from unlazy.data.sample import Unreadable
 from unlazy.training import feeds
+from unlazy.training.distill import Distill
+from unlazy.training.reading import transform_of
 from unlazy.training.recipes import DistillRecipe, LabelRecipe, TextRecipe, ViTConfig
 from unlazy.training.run import describe, run
 from unlazy.training.sources import hold, open_source
+from unlazy.training.views import MEAN, STD, Colour
 
 MODEL = ViTConfig(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=2)
 READ = LabelRecipe(
@@ -210,6 +213,28 @@ def test_dino_over_class_folders_is_evaluated_by_neighbours(folders, tmp_path):
     )
     found = rows(recipe, folders, tmp_path / "out")
     assert 0 <= found[-1]["evaluation"]["knn"] <= 1
+
+
+def test_dinos_crops_and_colours_are_the_recipes(folders):
+    grey = DistillRecipe(
+        "self",
+        model=dataclasses.replace(MODEL, num_classes=0),
+        global_size=24,
+        local_size=16,
+        local_crops=1,
+        colour=Colour(jitter=0.0, grey=1.0),
+    )
+    pixels = hold(ClassFolders(folders, "train"), 32).pixels
+    views = Distill(grey).views()
+    held = views.apply(pixels, views.draw(len(pixels), torch.Generator().manual_seed(0)))
+    read = [view[None] for view in transform_of(grey)(ClassFolders(folders, "train")[0].image)]
+    for shown in (held, read):
+        assert [view.shape[-1] for view in shown] == [24, 24, 16]
+        for view in shown:
+            colours = view * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+            torch.testing.assert_close(colours[:, 0], colours[:, 2], rtol=0, atol=0.01)
+    with pytest.raises(ValueError, match="global_size 20 is no multiple of patch_size 8"):
+        dataclasses.replace(grey, global_size=20)
 
 
 def test_held_pixels_leave_out_what_cannot_be_read(folders):

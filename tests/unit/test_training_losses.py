@@ -154,7 +154,8 @@ def test_colours_change_as_asked(generator):
 
 def test_multicrop_shows_two_whole_and_several_small_views(generator):
     pixels = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8, generator=generator)
-    crops = views.MultiCrop(views.Resized(16, (0.4, 1)), views.Resized(8, (0.05, 0.4)), 3)
+    whole, local = views.Resized(16, (0.4, 1)), views.Resized(8, (0.05, 0.4))
+    crops = views.MultiCrop(whole, local, 3, views.Colour(solarise=0.2))
     shown = crops.apply(pixels, crops.draw(4, generator))
     assert [tuple(view.shape) for view in shown] == [(4, 3, 16, 16)] * 2 + [(4, 3, 8, 8)] * 3
     assert not torch.equal(shown[0], shown[1])

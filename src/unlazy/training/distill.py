@@ -109,8 +109,9 @@ class Distill:
     def views(self) -> Views:
         """How a held picture is shown."""
         recipe = self.recipe
-        whole = Resized(recipe.model.img_size, recipe.global_scale)
-        return MultiCrop(whole, Resized(recipe.local_size, recipe.local_scale), recipe.local_crops)
+        whole = Resized(recipe.whole, recipe.global_scale)
+        local = Resized(recipe.local_size, recipe.local_scale)
+        return MultiCrop(whole, local, recipe.local_crops, recipe.colour)
 
     def targets(self, labels: Tensor, generator: Generator) -> Tensor:
         """The labels, which the loss does not use."""

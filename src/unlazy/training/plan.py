@@ -110,8 +110,10 @@ def _probe(recipe: Recipe) -> Batch:
     views = [torch.zeros(PROBE, 3, side, side)]
     targets = torch.zeros(PROBE, dtype=torch.int64)
     if isinstance(recipe, DistillRecipe):
-        local = torch.zeros(PROBE, 3, recipe.local_size, recipe.local_size)
-        views = views * 2 + [local] * recipe.local_crops
+        whole, local = (
+            torch.zeros(PROBE, 3, size, size) for size in (recipe.whole, recipe.local_size)
+        )
+        views = [whole] * 2 + [local] * recipe.local_crops
     if isinstance(recipe, TextRecipe):
         targets = torch.zeros(PROBE, recipe.text.context, dtype=torch.int64)
     return Batch(views, targets, torch.arange(PROBE))

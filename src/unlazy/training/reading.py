@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unlazy.data.sample import Sample
 from unlazy.training.recipe import DistillRecipe, LabelRecipe, Recipe, TextRecipe
-from unlazy.training.views import MEAN, STD
+from unlazy.training.views import MEAN, STD, Colour
 
 
 class Single:
@@ -47,10 +47,10 @@ class Several:
     def __init__(self, recipe: DistillRecipe) -> None:
         from torchvision.transforms import v2
 
-        size = recipe.model.img_size
-        first = _crop(v2, size, recipe.global_scale, blur=1.0, solarise=0.0)
-        second = _crop(v2, size, recipe.global_scale, blur=0.1, solarise=0.2)
-        local = _crop(v2, recipe.local_size, recipe.local_scale, blur=0.5, solarise=0.0)
+        plain = replace(recipe.colour, solarise=0.0)
+        first = _crop(v2, recipe.whole, recipe.global_scale, plain, blur=1.0)
+        second = _crop(v2, recipe.whole, recipe.global_scale, recipe.colour, blur=0.1)
+        local = _crop(v2, recipe.local_size, recipe.local_scale, plain, blur=0.5)
         self.crops = [first, second] + [local] * recipe.local_crops
 
     def __call__(self, image: Any) -> list[Tensor]:
@@ -59,17 +59,17 @@ class Several:
 
 
 def _crop(
-    v2: Any, size: int, scale: tuple[float, float], *, blur: float, solarise: float
+    v2: Any, size: int, scale: tuple[float, float], colour: Colour, *, blur: float
 ) -> Callable[[Any], Tensor]:
     """Source: DINO's augmentation; the blur's kernel covers three of its standard deviations."""
     return v2.Compose(
         [
             v2.RandomResizedCrop(size, scale, interpolation=v2.InterpolationMode.BICUBIC),
             v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.2, 0.1)], p=0.8),
-            v2.RandomGrayscale(0.2),
+            v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.2, 0.1)], p=colour.jitter),
+            v2.RandomGrayscale(colour.grey),
             v2.RandomApply([v2.GaussianBlur(13, (0.1, 2.0))], p=blur),
-            v2.RandomSolarize(128, p=solarise),
+            v2.RandomSolarize(128, p=colour.solarise),
             v2.ToImage(),
             v2.ToDtype(torch.float32, scale=True),
             v2.Normalize(MEAN, STD),

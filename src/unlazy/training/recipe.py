@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from unlazy.backbones.vit import ViTConfig
 from unlazy.data.synthetic import Scenes
+from unlazy.training.views import Colour
 
 Data = Literal["tiny-imagenet", "imagenet", "captions", "scenes"]
 HELD = ("tiny-imagenet", "scenes")
@@ -190,9 +191,10 @@ class DistillRecipe(Recipe):
     """Self-distillation without labels (DINO); the teacher is what is evaluated and kept.
 
     Attributes:
-        local_size, local_crops: side in pixels and number of the small crops; there are two
-            global ones, at ``model.img_size``.
+        global_size: side of the two global crops in pixels; None is ``model.img_size``.
+        local_size, local_crops: side in pixels and number of the small crops.
         global_scale, local_scale: share of the picture's area that a crop covers.
+        colour: how often a crop's colours change; ``solarise`` is of the second global crop alone.
         hidden, bottleneck, prototypes: widths of the head.
         student_temperature, teacher_temperature: the teacher's rises linearly from
             ``teacher_temperature_start`` over the first ``temperature_warmup`` of all steps.
@@ -203,10 +205,12 @@ class DistillRecipe(Recipe):
     """
 
     model: ViTConfig = field(default_factory=lambda: ViTConfig(num_classes=0))
+    global_size: int | None = None
     local_size: int = 32
     local_crops: int = 4
     global_scale: tuple[float, float] = (0.4, 1.0)
     local_scale: tuple[float, float] = (0.05, 0.4)
+    colour: Colour = field(default_factory=lambda: Colour(solarise=0.2))
     hidden: int = 512
     bottleneck: int = 128
     prototypes: int = 4096
@@ -226,7 +230,13 @@ class DistillRecipe(Recipe):
         super().__post_init__()
         if self.model.num_classes:
             raise ValueError("self-distillation has no classes; use model.num_classes=0")
-        if self.local_size % self.model.patch_size:
-            raise ValueError(
-                f"local_size {self.local_size} is no multiple of patch_size {self.model.patch_size}"
-            )
+        for name, side in (("global_size", self.whole), ("local_size", self.local_size)):
+            if side % self.model.patch_size:
+                raise ValueError(
+                    f"{name} {side} is no multiple of patch_size {self.model.patch_size}"
+                )
+
+    @property
+    def whole(self) -> int:
+        """Side of the global crops, pixels."""
+        return self.global_size or self.model.img_size

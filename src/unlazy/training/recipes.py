@@ -11,6 +11,7 @@ from typing import Any
 
 from unlazy.backbones.vit import ViTConfig
 from unlazy.training.recipe import DistillRecipe, LabelRecipe, SceneRecipe, TextRecipe
+from unlazy.training.views import Colour
 
 __all__ = ["DistillRecipe", "LabelRecipe", "SceneRecipe", "TextRecipe", "ViTConfig"]
 
@@ -93,14 +94,31 @@ def tiny_label_registers() -> LabelRecipe:
 
 
 def tiny_dino() -> DistillRecipe:
-    """The ViT of ``tiny_label`` without a head, under DINO: two crops of 64 px, four of 32 px.
+    """The ViT of ``tiny_label`` without a head, under DINO: two crops of 48 px, four of 24 px.
+
+    Small batches, a narrow head, colours that change half as often as in the original and a
+    teacher that follows closely: with DINO's own values for ImageNet the loss does not leave that
+    of equal answers within an hour. Chosen by the loss on training pictures.
 
     Data: Tiny ImageNet, 100,000 images of 64 px; labels are not used.
-    Cost: about an hour and a half on one CPU core (36 images/s, where ``tiny_label`` has 137).
+    Cost: under two hours on one CPU core in bfloat16 (about 70 images/s).
     Expected: no published number; compare with ``tiny_dino_lazystrike`` by k-NN and Point-in-Box.
     Command: ``unlazy train tiny_dino --data tiny-imagenet-200``
     """
-    return DistillRecipe(name="tiny_dino", epochs=2, learning_rate=5e-4, warmup=0.1)
+    return DistillRecipe(
+        name="tiny_dino",
+        epochs=4,
+        batch=64,
+        global_size=48,
+        local_size=24,
+        local_scale=(0.2, 0.6),
+        colour=Colour(jitter=0.4, grey=0.1, solarise=0.1),
+        prototypes=1024,
+        bottleneck=64,
+        teacher_temperature=0.04,
+        momentum=0.99,
+        frozen_epochs=0,
+    )
 
 
 def tiny_dino_lazystrike() -> DistillRecipe:

@@ -6,7 +6,7 @@ of it: so any number of ranks shows a model the same pictures.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -182,18 +182,20 @@ def _turn(images: Tensor, hue: Tensor) -> Tensor:
 class MultiCrop:
     """DINO's views: two global crops and several small ones, each painted anew.
 
-    The second global crop is solarised with probability 0.2. There is no blur: at 64 px the
-    original's standard deviations (0.1 to 2 px at 224) are below half a pixel.
+    The second global crop alone is solarised. There is no blur: at 64 px the original's standard
+    deviations (0.1 to 2 px at 224) are below half a pixel.
     """
 
     whole: Resized
     local: Resized
     local_crops: int
+    colour: Colour
 
     @property
     def _views(self) -> list[tuple[Resized, Colour]]:
-        global_ones = [(self.whole, Colour()), (self.whole, Colour(solarise=0.2))]
-        return global_ones + [(self.local, Colour())] * self.local_crops
+        plain = replace(self.colour, solarise=0.0)
+        global_ones = [(self.whole, plain), (self.whole, self.colour)]
+        return global_ones + [(self.local, plain)] * self.local_crops
 
     def draw(self, count: int, generator: Generator) -> Draws:
         """Draws of each view, its number before the name."""
