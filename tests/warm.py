@@ -6,6 +6,7 @@ are killed some seconds after one of them failed.
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import resource
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 
 from torch.distributed import TCPStore
@@ -52,6 +54,7 @@ class Run:
         env: Mapping[str, str] | None = None,
         room: int | None = None,
     ) -> None:
+        _serve()
         self.cwd, self.processes = cwd, []
         self.store, shared = None, {}
         if ranks > 1:
@@ -87,13 +90,16 @@ class Run:
             process.join()
 
     def wait(self, timeout: float = 280) -> Done:
-        """Wait for the end."""
+        """Wait for the end; nothing is left running where that does not come."""
         end = time.monotonic() + timeout
-        while (code := self.poll()) is None:
-            if time.monotonic() > end:
-                self.kill()
-                raise TimeoutError(f"no end after {timeout} seconds")
-            time.sleep(0.05)
+        try:
+            while (code := self.poll()) is None:
+                if time.monotonic() > end:
+                    raise TimeoutError(f"no end after {timeout} seconds")
+                time.sleep(0.05)
+        except BaseException:
+            self.kill()
+            raise
         texts = []
         for suffix in (".out", ".err"):
             files = [self._log(rank).with_suffix(suffix) for rank in range(len(self.processes))]
@@ -103,7 +109,23 @@ class Run:
         return Done(code, *texts)
 
 
+@functools.cache
+def _serve() -> None:
+    """Start the server; it finds ``warm_imports`` by PYTHONPATH alone in Python 3.11."""
+    before = os.environ.get("PYTHONPATH")
+    known = [str(Path(__file__).parent), *([before] if before else [])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(known)
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
 def _run(words: list[str], cwd: Path, env: dict[str, str], room: int | None, log: Path) -> None:
+    assert "warm_imports" in sys.modules, "the server has not imported what is slow"
     for number, suffix in ((1, ".out"), (2, ".err")):
         file = os.open(log.with_suffix(suffix), os.O_WRONLY | os.O_CREAT)
         os.dup2(file, number)
