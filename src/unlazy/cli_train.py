@@ -46,7 +46,10 @@ def train(
         _refuse_varied(recipe, made, overrides)
     recipes = [override(each, overrides) for each in (made if several else (made,))]
     if dry_run:
-        print("\n\n".join(describe(each, data) for each in recipes))
+        with distributed.started():
+            text = "\n\n".join(describe(each, data) for each in recipes)
+            if distributed.on_main():
+                print(text)
         return
     if data is None and recipes[0].data != "scenes":
         raise Mistake(f"{recipe} needs --data FOLDER ({recipes[0].data}), or --dry-run")
@@ -95,17 +98,30 @@ def _one(recipe: Any, data: Path | None, folder: Path, track: Any, command: str)
     source, card = open_source(recipe, data), None
     if not row and (folder / "card.json").is_file():  # it was finished before
         card = json.loads((folder / "card.json").read_text())
-    elif source.validation is not None and recipe.data != "captions":
+    elif source.validation is not None:
         where = f" --data {data.name}" if data else ""
-        splits = Splits(recipe.data, source.training, source.validation)
+        labelled = None if recipe.data == "captions" else source.training
+        splits = Splits(recipe.data, labelled, source.validation)
         card = write_card(folder, splits, command=f"{command}{where}")
     if not distributed.on_main():
         return
     if row.get("skipped"):
         print(f"{row['skipped']} pictures were skipped; see {folder / 'skipped.json'}")
+    if card and "skipped" in card:
+        print(f"{len(card['skipped'])} validation pictures were skipped: {_few(card['skipped'])}")
     print(f"{recipe.name}: finished; use it as file:{folder}")
     for name, found in (_headline(card["values"]) if card else {}).items():
         print(f"  {name}: {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})")
+
+
+def _few(skipped: dict[str, str], shown: int = 3) -> str:
+    """The first names with their reasons.
+
+    >>> _few({"a.png": "not a picture", "b.png": "truncated"}, shown=1)
+    'a.png (not a picture), ... in card.json'
+    """
+    told = [f"{name} ({why})" for name, why in list(skipped.items())[:shown]]
+    return ", ".join([*told, "... in card.json"] if len(skipped) > shown else told)
 
 
 def _headline(values: dict[str, Any]) -> dict[str, Any]:

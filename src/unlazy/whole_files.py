@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PART = ".part"
 """Ends the name of a file that is being written."""
@@ -33,6 +38,13 @@ def write_whole(path: Path, content: bytes, *, sync: bool = False) -> None:
     if sync:
         with suppress(OSError):  # some file systems cannot do that to a folder
             _sync(path.parent)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, sync: bool = False) -> None:
+    """The same for contiguous tensors on the CPU, as safetensors."""
+    from safetensors.torch import save
+
+    write_whole(path, save(dict(tensors)), sync=sync)
 
 
 def _sync(path: Path) -> None:

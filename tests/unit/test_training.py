@@ -143,14 +143,14 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_batch(tmp_path, data):
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_last_good_one(tmp_path, data, monkeypatch):
-    rows, real = train(RECIPE, data, tmp_path), checkpoint.save_file
+    rows, real = train(RECIPE, data, tmp_path), checkpoint.write_tensors
 
-    def full(tensors, path):
-        real(tensors, path)
+    def full(path, tensors, **how):
+        real(path, tensors, **how)
         if "00000006" in str(path) and path.name == "optimizer.safetensors":
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint, "write_tensors", full)
     with pytest.raises(OSError, match=r"step 6 .*No space left.*checkpoint-00000003") as found:
         list(rows)
     assert "start the same command again" in str(found.value)
@@ -166,6 +166,15 @@ def test_half_a_checkpoint_and_half_a_row_of_a_killed_run_are_passed_over(tmp_pa
         log.write('{"step": 5, "lo')
     assert [row["step"] for row in train(RECIPE, data, tmp_path)] == list(range(4, 11))
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "optimizer.safetensors", "state.json"])
+def test_a_damaged_checkpoint_is_named(tmp_path, data, file):
+    list(itertools.islice(train(RECIPE, data, tmp_path), 4))
+    damaged = checkpoint.latest(tmp_path) / file
+    damaged.write_bytes(damaged.read_bytes()[:-7])
+    with pytest.raises(ValueError, match=r"checkpoint-00000003 cannot be read .* begins anew"):
+        list(train(RECIPE, data, tmp_path))
 
 
 def test_accumulation_is_the_same_step(tmp_path, data):

@@ -303,6 +303,19 @@ def test_a_saved_folder_is_a_model_of_the_command_line(tmp_path):
         load_backbone(f"file:{tmp_path / 'mine'}")
 
 
+@torch.inference_mode()
+def test_a_saved_model_of_text_supervision_stays_one(tmp_path):
+    shipped = load_backbone("bundled:tiny-clip")
+    shipped.model.save_pretrained(tmp_path / "mine")
+    saved = load_backbone(f"file:{tmp_path / 'mine'}")
+    assert saved.facts.supervision == "text"
+    x = torch.randn(2, 3, 64, 64)
+    assert torch.equal(saved.classify(saved.encode(x)), shipped.classify(shipped.encode(x)))
+    again = ViT.from_pretrained(tmp_path / "mine")
+    assert again.supervision == "text"
+    assert torch.equal(again.class_vectors, shipped.model.class_vectors)
+
+
 def test_a_pushed_folder_is_the_saved_one(monkeypatch):
     """The upload itself belongs to huggingface_hub; what it would send is ours."""
     from huggingface_hub import HfApi

@@ -10,12 +10,10 @@ from typing import Any
 from safetensors.torch import load_file
 
 from unlazy.backbones.base import Backbone
+from unlazy.backbones.vit_files import CLASSES, WEIGHTS
 from unlazy.catalog import UnknownName, suggest
 
 FOLDER = resources.files("unlazy") / "bundled"
-WEIGHTS = "model.safetensors"
-CLASSES = "classes.safetensors"
-"""Vectors (C, E) of the training data's classes, where texts were the supervision."""
 SUPERVISIONS = ("label", "text", "self")
 
 
@@ -71,18 +69,20 @@ def load_run(folder: str, *, weights: Any = "pretrained", size: int | None = Non
 
 
 def _described(folder: Path) -> dict[str, Any] | None:
-    """The recipe of a run; of a saved model, its architecture alone; None where there is neither.
+    """The recipe of a run; of a saved model, what its configuration says; None without either.
 
-    A saved model does not say how it was supervised: with a head it is taken for label supervision.
+    One that does not say how it was supervised is taken for label supervision if it has a head.
     """
     if (folder / "recipe.json").is_file():
         return json.loads((folder / "recipe.json").read_text())
     if not (folder / "config.json").is_file():
         return None
-    fields = json.loads((folder / "config.json").read_text()).get("unlazy")
+    config = json.loads((folder / "config.json").read_text())
+    fields = config.get("unlazy")
     if not isinstance(fields, dict):
         return None
-    return {"model": fields, "supervision": "label" if fields.get("num_classes") else "self"}
+    usual = "label" if fields.get("num_classes") else "self"
+    return {"model": fields, "supervision": config.get("supervision") or usual}
 
 
 def _build(
@@ -116,6 +116,7 @@ def _build(
     vectors = None
     if weights != "random" and classes is not None and classes.is_file():
         vectors = load_file(classes)["vectors"].float()
+    model.supervision, model.class_vectors = supervision, vectors  # for ``save_pretrained``
     return TrainedViT(
         model, name=name, weights=source, supervision=supervision, class_vectors=vectors
     )

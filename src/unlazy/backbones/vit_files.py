@@ -1,20 +1,24 @@
 """Files of the ViT that is trained here, in the Hugging Face convention.
 
 A folder holds ``model.safetensors`` with timm's names and shapes, and ``config.json``: under
-``unlazy`` all fields of ``ViTConfig``, beside it what timm needs to build the same function, where
-timm can: then ``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads it as well.
+``unlazy`` all fields of ``ViTConfig``, under ``supervision`` how it was trained, beside them what
+timm needs to build the same function, where timm can: then
+``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads it as well. ``classes.safetensors``
+holds the vectors of classes that texts named, where there are any.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import ModelHubMixin, hf_hub_download
-from safetensors.torch import save_file
+from huggingface_hub.errors import EntryNotFoundError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from unlazy.backbones.vit_config import ViTConfig
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from unlazy.backbones.vit import ViT
 
 WEIGHTS = "model.safetensors"
+CLASSES = "classes.safetensors"
+"""Vectors (C, E) of the training data's classes, where texts were the supervision."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 POOLS = {"cls": "token", "mean": "avg", "max": "max"}
 
@@ -32,6 +38,8 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
     """``save_pretrained``, ``from_pretrained`` and ``push_to_hub`` of a ``ViT``."""
 
     config: ViTConfig
+    supervision: str | None = None  # how it was trained, where that is known
+    class_vectors: Tensor | None = None
 
     def _save_pretrained(self, save_directory: Path) -> None:
         model: Any = self
@@ -39,7 +47,10 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
         save_file(
             {key: value.contiguous() for key, value in state.items()}, save_directory / WEIGHTS
         )
-        written = json.dumps(config_file(self.config), indent=2)
+        if self.class_vectors is not None:
+            save_file({"vectors": self.class_vectors.cpu()}, save_directory / CLASSES)
+        own = {"supervision": self.supervision} if self.supervision else {}
+        written = json.dumps(config_file(self.config) | own, indent=2)
         (save_directory / "config.json").write_text(written + "\n")
 
     @classmethod
@@ -62,13 +73,20 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
                 " for weights of other models use timm:NAME --checkpoint FILE"
             )
         folder = Path(model_id)
-        if folder.is_dir():
-            path = folder / WEIGHTS
-        else:
-            path = Path(hf_hub_download(model_id, WEIGHTS, **download))
         made: Any = cls
         model = made(ViTConfig.from_fields(config["unlazy"]))
+        model.supervision = config.get("supervision")
+        if folder.is_dir():
+            path, vectors = folder / WEIGHTS, folder / CLASSES
+        else:
+            path = Path(hf_hub_download(model_id, WEIGHTS, **download))
+            vectors = path.with_name(CLASSES)
+            if model.supervision == "text":
+                with suppress(EntryNotFoundError):  # nobody needs classes to be named
+                    vectors = Path(hf_hub_download(model_id, CLASSES, **download))
         load_weights(model, path)
+        if vectors.is_file():
+            model.class_vectors = load_file(vectors)["vectors"].float()
         return model.eval()
 
 

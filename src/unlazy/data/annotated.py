@@ -138,6 +138,11 @@ class Annotated:
     def __len__(self) -> int:
         return len(self.entries)
 
+    @property
+    def labels(self) -> list[int | None]:
+        """Class index of each picture."""
+        return [entry.label for entry in self.entries]
+
     def __getitem__(self, index: int) -> Sample:
         entry = self.entries[index]
         sample = Sample(image=read_image(entry.path), name=self.name_of(index), label=entry.label)

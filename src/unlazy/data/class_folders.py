@@ -47,11 +47,6 @@ class ClassFolders(Annotated):
         super().__init__(root, classes, entries, problems)
         self.name_lonely(files)
 
-    @property
-    def labels(self) -> list[int | None]:
-        """Class index of each picture."""
-        return [entry.label for entry in self.entries]
-
 
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures that lie in a folder itself, sorted."""

@@ -32,7 +32,7 @@ class Splits:
 
     Attributes:
         name: of the data.
-        training: labelled pictures among which neighbours are sought.
+        training: labelled pictures among which neighbours are sought; None: it has no labels.
         validation: labelled pictures that the training never showed.
     """
 
@@ -44,21 +44,25 @@ class Splits:
 def results(backbone: TrainedViT, splits: Splits) -> dict[str, Any]:
     """Validation results: ``n`` pictures, ``neighbours`` sought, measure -> number -> estimate.
 
+    ``skipped`` has name -> reason of pictures that could not be read, where there are any.
     Under torchrun all ranks take part and get the same.
     """
     backbone.to("cuda" if torch.cuda.is_available() else "cpu")
     view = usual_view(backbone.facts)
-    bank = among(splits.training, len(splits.validation))
-    vectors = measure(backbone, bank, [Vectors()], view=view).seen["vectors"]
-    measures: list[Measure] = [
-        *(PatchScore(), SmallBoxes(), OtherMaps(), Norms(), NormShape()),
-        Accuracy(Neighbours.among(vectors), name="knn"),
-    ]
+    measures: list[Measure] = [PatchScore(), SmallBoxes(), OtherMaps(), Norms(), NormShape()]
+    sought = 0
+    if splits.training is not None:
+        bank = among(splits.training, len(splits.validation))
+        vectors = measure(backbone, bank, [Vectors()], view=view).seen["vectors"]
+        measures.append(Accuracy(Neighbours.among(vectors), name="knn"))
+        sought = len(vectors.order)
     if backbone.classifier() is not None:
         measures.append(Accuracy(backbone.classify))
     found = measure(backbone, splits.validation, measures, view=view)
     values = {each.name: estimates(each, found.seen[each.name]) for each in measures}
-    return {"n": len(found.names), "neighbours": len(vectors.order), "values": values}
+    skipped = {item.name: item.reason for item in found.skipped}
+    told = {"skipped": skipped} if skipped else {}
+    return {"n": len(found.names), "neighbours": sought, "values": values} | told
 
 
 def write_card(run: Path, splits: Splits, *, command: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.distributed.checkpoint import state_dict as dcp
 from torch.optim import Optimizer
@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 from unlazy import distributed
 from unlazy.training.objective import Objective
 from unlazy.training.recipe import OF_THE_MACHINE, Recipe
-from unlazy.whole_files import write_whole
+from unlazy.whole_files import write_tensors, write_whole
 
 SAVED = dcp.StateDictOptions(full_state_dict=True, cpu_offload=True)  # whole, on the main rank
 FULL = dcp.StateDictOptions(full_state_dict=True)  # whole, on every rank
@@ -42,7 +42,13 @@ def claim(out: Path, recipe: Recipe) -> None:
         return
     path, new = out / "recipe.json", json.loads(json.dumps(dataclasses.asdict(recipe)))
     if path.is_file() and any(each != path for each in out.iterdir()):
-        old = json.loads(path.read_text())
+        try:
+            old = json.loads(path.read_text())
+        except ValueError as problem:
+            raise ValueError(
+                f"{path} cannot be read ({problem}): choose another folder with -o, or delete"
+                f" {out} to train anew"
+            ) from problem
         changed = differences(old, new)
         if changed:
             lines = "".join(f"\n  {line}" for line in changed)
@@ -94,11 +100,11 @@ def save(out: Path, step: int, objective: Objective, optimizer: Optimizer) -> No
     part = out / f"checkpoint-{step:08d}.part"
     try:
         part.mkdir()
-        save_file(weights, part / "weights.safetensors")
-        save_file(moments, part / "optimizer.safetensors")
-        (part / "state.json").write_text(json.dumps({"step": step}))
+        write_tensors(part / "weights.safetensors", weights, sync=True)
+        write_tensors(part / "optimizer.safetensors", moments, sync=True)
+        write_whole(part / "state.json", json.dumps({"step": step}).encode(), sync=True)
         os.replace(part, out / f"checkpoint-{step:08d}")
-    except (OSError, SafetensorError) as problem:
+    except OSError as problem:
         shutil.rmtree(part, ignore_errors=True)
         before = latest(out)
         kept = f"the last good one is {before}" if before else "there is none before it"
@@ -111,19 +117,29 @@ def save(out: Path, step: int, objective: Objective, optimizer: Optimizer) -> No
 
 
 def restore(out: Path, objective: Objective, optimizer: Optimizer) -> int:
-    """Load the latest checkpoint in place and return its step; 0 without one."""
+    """Load the latest checkpoint in place and return its step; 0 without one.
+
+    Raises:
+        ValueError: its files are damaged.
+    """
     found = latest(out)
     if found is None:
         return 0
-    state = json.loads((found / "state.json").read_text())
-    weights = load_file(found / "weights.safetensors")
+    try:
+        state = json.loads((found / "state.json").read_text())
+        weights = load_file(found / "weights.safetensors")
+        saved = load_file(found / "optimizer.safetensors")
+    except (OSError, ValueError, SafetensorError) as problem:
+        raise ValueError(
+            f"{found} cannot be read ({problem}); delete that folder, and the run begins anew"
+        ) from problem
     for name, module in _named(objective).items():
         own = {k.removeprefix(f"{name}."): v for k, v in weights.items() if _in(k, name)}
         dcp.set_model_state_dict(module, {**own}, options=FULL)
     for key, tensor in objective.state.items():
         tensor.copy_(weights[f"state.{key}"])
     moments = _moments(objective, optimizer, FULL)  # what else it holds, each step sets anew
-    for key, tensor in load_file(found / "optimizer.safetensors").items():
+    for key, tensor in saved.items():
         weight, _, kind = key.rpartition(".")
         moments["state"][weight][kind] = tensor
     dcp.set_optimizer_state_dict(objective.trained, optimizer, moments, options=FULL)

@@ -5,6 +5,7 @@ The same pictures each time, evenly spread over the validation split.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,22 +14,25 @@ import torch
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT
 from unlazy.benchmarks.classification import Accuracy, Neighbours, Vectors, among, usual_view
+from unlazy.benchmarks.point_in_box import BoxHits
 from unlazy.data.spread import Spread
 from unlazy.ledger import Seen
 from unlazy.measure import measure
-from unlazy.measures.patch_score import PatchScore
 from unlazy.training import parallel
 from unlazy.training.feeds import reading_workers
 from unlazy.training.objective import Objective
 from unlazy.training.recipe import Recipe
 from unlazy.training.text import Text, class_vectors
 
-NUMBERS = ("cosine", "centred_cosine", "chance", "centre")
+BOXES = [BoxHits(score=score, name=score) for score in ("cosine", "centred_cosine")]
+SUBSETS = {"single": "point_in_box", "single_small25": "point_in_small_box"}
 
 
 @dataclass
 class Evaluation:
-    """Top-1 (zero-shot for text, k-NN for self supervision) and Point-in-Box.
+    """Top-1 (zero-shot for text, k-NN for self supervision), and the benchmark Point-in-Box.
+
+    The latter over pictures with one box, all of them and those under 25 % of the area.
 
     Attributes:
         validation, training: data sets with labels; the latter for k-NN alone.
@@ -58,15 +62,9 @@ class Evaluation:
         pictures = Spread(self.validation, self.recipe.evaluate_images)
         classify = backbone.classifier()
         accuracy = self._knn(backbone) if classify is None else Accuracy(classify)
-        seen = self._measure(backbone, pictures, [PatchScore(), accuracy])
-        scores = PatchScore().conclude(seen["patch_score"])
-        found = {
-            f"point_in_box/{key}": scores[f"point_in_box/{key}"]
-            for key in NUMBERS
-            if f"point_in_box/{key}" in scores
-        }
+        seen = self._measure(backbone, pictures, [*BOXES, accuracy])
         top1 = accuracy.conclude(seen[accuracy.name])["top1"]
-        return {"knn" if classify is None else "top1": top1} | found
+        return {"knn" if classify is None else "top1": top1} | _pointing(seen)
 
     def _knn(self, backbone: TrainedViT) -> Accuracy:
         bank = among(self.training, self.recipe.evaluate_images)
@@ -80,3 +78,17 @@ class Evaluation:
         workers = 0 if self.recipe.hold else reading_workers(self.recipe)
         found = measure(backbone, pictures, measures, view=view, batch_size=256, workers=workers)
         return found.seen
+
+
+def _pointing(seen: Mapping[str, Seen]) -> dict[str, float]:
+    found = {}
+    for hits in BOXES:
+        numbers = hits.conclude(seen[hits.name])
+        for subset, told in SUBSETS.items():
+            names = {hits.score: "hit", "chance": "chance", "centre": "centre"}
+            found |= {
+                f"{told}/{name}": numbers[f"{subset}/{key}"]
+                for name, key in names.items()
+                if f"{subset}/{key}" in numbers
+            }
+    return found

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from unlazy import distributed
@@ -23,7 +22,7 @@ from unlazy.training.feeds import Feed
 from unlazy.training.objective import Batch, Objective
 from unlazy.training.recipe import DistillRecipe, Recipe
 from unlazy.training.schedule import cosine, learning_rate
-from unlazy.whole_files import write_whole
+from unlazy.whole_files import write_tensors, write_whole
 
 Evaluate = Callable[[], dict[str, float]]
 
@@ -56,6 +55,7 @@ def train(
     optimizer = build_optimizer(objective.trained, recipe)
     first, steps = checkpoint.restore(out, objective, optimizer), feed.steps
     _rewind(out, first)
+    feed.skipped.update(_skipped_before(out) if first else {})
     started = time.perf_counter()
     for step, batch in enumerate(feed.batches(first), start=first):
         loss = _step(recipe, objective, module, optimizer, batch, step=step, steps=steps)
@@ -84,7 +84,9 @@ def build_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-    made = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas, fused=True)
+    made = torch.optim.AdamW(
+        groups, lr=recipe.learning_rate, betas=recipe.betas, eps=recipe.eps, fused=True
+    )
     for weight in module.parameters():  # from the start: a frozen weight is saved like the others
         made.state[weight] = {
             "step": torch.zeros((), device=weight.device),
@@ -189,6 +191,12 @@ def _rewind(out: Path, first: int) -> None:
     write_whole(path, "".join(kept).encode())
 
 
+def _skipped_before(out: Path) -> dict[str, str]:
+    """What the run skipped until it was stopped."""
+    path = out / "skipped.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
 def _keep(out: Path, step: int, objective: Objective) -> None:
     """The model after so many steps, as a run of its own."""
     folder = out / "steps" / f"{step:08d}"
@@ -203,6 +211,4 @@ def _write_models(out: Path, objective: Objective) -> None:
     for name, module in objective.exports().items():
         weights = {key: value.cpu().contiguous() for key, value in parallel.whole(module).items()}
         if distributed.on_main():
-            part = out / f"{name}.safetensors.part"
-            save_file(weights, part)
-            part.replace(out / f"{name}.safetensors")
+            write_tensors(out / f"{name}.safetensors", weights)

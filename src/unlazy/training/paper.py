@@ -159,8 +159,9 @@ def dino_s16() -> DistillRecipe:
 
     Data: ImageNet-1k; labels serve the k-NN evaluation alone.
     Cost: 250,200 steps of 512; not measured here.
-    Expected: k-NN 69.3 (DINO's README, same epochs and batch); Point-in-Box 44.5 plain, 69.7 with
-        LazyStrike (paper, Table 3).
+    Expected: k-NN 69.3 (DINO's README, same epochs and batch; by ``unlazy bench file:RUN knn``,
+        the card seeks among fewer pictures); Point-in-Box 44.5 plain, 69.7 with LazyStrike
+        (paper, Table 3).
     Command: ``torchrun --nproc_per_node=8 -m unlazy train dino_s16 --data FOLDER``
     """
     return DistillRecipe(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unlazy import distributed
+from unlazy.training.feeds import steps_of
 from unlazy.training.objective import Batch, Objective
 from unlazy.training.recipe import SIZES, DistillRecipe, Recipe, TextRecipe
 
@@ -56,10 +57,11 @@ def _parameters(module: nn.Module) -> int:
 
 def _steps(recipe: Recipe, known: int | None) -> str:
     if known is None:
+        steps_of(recipe, recipe.batch)
         return "unknown until the pictures are counted; give --data to count them"
     per_epoch = known // recipe.batch
     return (
-        f"{per_epoch * recipe.epochs:,} ({recipe.epochs} epochs of {per_epoch:,}, from"
+        f"{steps_of(recipe, known):,} ({recipe.epochs} epochs of {per_epoch:,}, from"
         f" {known:,} pictures in batches of {recipe.batch})"
     )
 
@@ -83,7 +85,13 @@ def _memory(recipe: Recipe, objective: Objective, count: int | None) -> str:
         held = f" + {_size(count * 3 * recipe.model.img_size**2)} of held pixels"
     return (
         f"about {_size(fixed)} of weights, gradients and optimizer + {_size(kept)} of activations"
-        f" ({part} pictures a part){held}, on each of {ranks} rank{'s'[: ranks > 1]}"
+        f" ({part} pictures a part){held}, {_where(ranks)}"
+    )
+
+
+def _where(ranks: int) -> str:
+    return (
+        f"on each of {ranks} ranks" if ranks > 1 else "on one rank; more, under torchrun, share it"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -64,6 +65,7 @@ class Recipe:
     final_rate: float = 0.0
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
     warmup: float = 0.05
     clip_norm: float | None = 1.0
     seed: int = 0
@@ -80,15 +82,37 @@ class Recipe:
     of_the_machine: ClassVar[frozenset[str]] = OF_THE_MACHINE
 
     def __post_init__(self) -> None:
-        for key in ("epochs", "batch", "accumulate", "log_every", "save_every"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"{key} must be at least 1, not {getattr(self, key)}")
+        for key in ("epochs", "batch", "accumulate", "log_every", "save_every", "evaluate_images"):
+            _within(self, key, 1, math.inf)
+        for key in ("weight_decay", "seed", "evaluate_every", "keep_every"):
+            _within(self, key, 0, math.inf)
+        for key in ("warmup", "final_rate"):
+            _within(self, key, 0, 1)
+        if self.learning_rate <= 0 or self.eps <= 0:
+            raise ValueError("learning_rate and eps must be above 0")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), not {self.betas}")
+        if self.workers is not None:
+            _within(self, "workers", 0, math.inf)
         if self.hold and self.data not in HELD:
             raise ValueError(f"{self.data} does not fit into memory; use hold=false")
         if self.classes is not None and self.data in ("captions", "scenes"):
             raise ValueError(f"the pictures of {self.data} cannot be chosen by class")
         if (self.data == "scenes") != isinstance(self, SceneRecipe):
             raise ValueError("drawn scenes have recipes of their own, such as tiny_scenes")
+
+
+def _within(recipe: Recipe, key: str, low: float, high: float) -> None:
+    value = getattr(recipe, key)
+    if not low <= value <= high:
+        most = "" if high == math.inf else f" and at most {high}"
+        raise ValueError(f"{key} must be at least {low}{most}, not {value}")
+
+
+def _share(recipe: Recipe, key: str) -> None:
+    low, high = getattr(recipe, key)
+    if not 0 < low <= high <= 1:
+        raise ValueError(f"{key} is the least and the greatest share of the area, not {low},{high}")
 
 
 @dataclass(frozen=True)
@@ -120,6 +144,13 @@ class LabelRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.data == "captions":
+            raise ValueError("captions have no labels; they need a recipe of text or self kind")
+        for key in ("label_smoothing", "flip", "erasing", "ema"):
+            _within(self, key, 0, 1)
+        for key in ("padding", "mixup", "cutmix"):
+            _within(self, key, 0, math.inf)
+        _share(self, "crop_scale")
         if self.hold and (self.rand_augment or self.erasing):
             raise ValueError("rand_augment and erasing run in reading workers; use hold=false")
         if not self.hold and self.crop == "shift":
@@ -180,6 +211,10 @@ class TextRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for key in ("flip", "ema"):
+            _within(self, key, 0, 1)
+        _within(self, "padding", 0, math.inf)
+        _share(self, "crop_scale")
         if self.accumulate != 1:
             raise ValueError("the contrastive loss needs the whole batch at once; use accumulate=1")
         if not self.hold and self.crop == "shift":
@@ -228,6 +263,10 @@ class DistillRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for key in ("momentum", "centre_momentum", "temperature_warmup"):
+            _within(self, key, 0, 1)
+        for key in ("global_scale", "local_scale"):
+            _share(self, key)
         if self.model.num_classes:
             raise ValueError("self-distillation has no classes; use model.num_classes=0")
         for name, side in (("global_size", self.whole), ("local_size", self.local_size)):

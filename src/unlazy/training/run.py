@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from unlazy import distributed
 from unlazy.backbones.bundled import CLASSES
@@ -24,6 +23,7 @@ from unlazy.training.reading import Caption, label_of, transform_of
 from unlazy.training.recipe import DistillRecipe, LabelRecipe, Recipe, TextRecipe
 from unlazy.training.sources import Source, hold, open_source
 from unlazy.training.text import Text, class_vectors
+from unlazy.whole_files import write_tensors
 
 
 def run(
@@ -49,7 +49,8 @@ def run(
     if isinstance(objective, Text) and source.classes:
         vectors = class_vectors(objective.exports()["text"], objective.tokens).cpu()
         if distributed.on_main():
-            save_file({"vectors": vectors}, out / CLASSES)
+            write_tensors(out / CLASSES, {"vectors": vectors})
+    distributed.gather(None)  # no rank reads the run before it is written
 
 
 def describe(recipe: Recipe, data: Path | None) -> str:

@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from unlazy.data.annotated import Annotated
 from unlazy.data.captions import CaptionShards
 from unlazy.data.class_folders import ClassFolders
+from unlazy.data.imagenet import ImageNet
+from unlazy.data.imagenet_labels import WNID
 from unlazy.data.sample import Sample, Unreadable
 from unlazy.data.synthetic import Scenes
 from unlazy.data.tiny_imagenet import TinyImageNet
 from unlazy.geometry import View
-from unlazy.training.recipe import LabelRecipe, Recipe, SceneRecipe
+from unlazy.training.recipe import LabelRecipe, Recipe, SceneRecipe, TextRecipe
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,14 @@ def open_source(recipe: Recipe, root: Path | None) -> Source:
     if root is None:
         raise ValueError(f"{recipe.data} is read from a folder")
     if recipe.data == "captions":
-        validation = ClassFolders(root, "val") if (root / "val").is_dir() else None
-        return Source(CaptionShards(root), validation, validation.classes if validation else ())
-    kind = TinyImageNet if recipe.data == "tiny-imagenet" else ClassFolders
+        validation = _folders(root, "val") if (root / "val").is_dir() else None
+        classes = validation.classes if validation else ()
+        _check_captions(classes, root)
+        return Source(CaptionShards(root), validation, classes)
+    kind = TinyImageNet if recipe.data == "tiny-imagenet" else _folders
     training, validation = kind(root, "train"), kind(root, "val")
+    if isinstance(recipe, TextRecipe):
+        _check_captions(training.classes, root)
     if list(training.classes) != list(validation.classes):
         raise ValueError(
             f"train has {len(training.classes)} classes and val {len(validation.classes)}, or"
@@ -114,6 +121,23 @@ def open_source(recipe: Recipe, root: Path | None) -> Source:
         training, validation = (OfClasses(each, recipe.classes) for each in (training, validation))
     _check_classes(recipe, len(training.classes), str(root))
     return Source(training, validation, training.classes)
+
+
+def _folders(root: Path, split: Literal["train", "val"]) -> Annotated:
+    """ImageNet in any of its layouts, else any folder a class."""
+    try:
+        return ImageNet(root, split)
+    except FileNotFoundError:
+        return ClassFolders(root, split)
+
+
+def _check_captions(classes: Sequence[str], root: Path) -> None:
+    nameless = [name for name in classes if WNID.fullmatch(name)]
+    if nameless:
+        raise ValueError(
+            f"the names of {len(nameless)} classes are WordNet ids ({nameless[0]}, ...), which say"
+            f" nothing as captions; put LOC_synset_mapping.txt or words.txt into {root}"
+        )
 
 
 def _check_classes(recipe: Recipe, count: int, where: str) -> None:
