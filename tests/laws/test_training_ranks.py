@@ -163,3 +163,15 @@ def test_killed_at_any_moment_and_resumed_is_never_stopped(program, tmp_path, tr
 def length(out: Path) -> int:
     path = out / "log.jsonl"
     return len(path.read_bytes().splitlines()) if path.is_file() else 0
+
+
+def test_the_command_trains_and_writes_its_card_with_two_ranks(tmp_path):
+    words = ("train", "tiny_scene", "epochs=1", "batch=16", "scenes.count=32", "validation=8")
+    done = Run([*words, "-o", "out"], cwd=tmp_path, ranks=2).wait()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("finished") == 1
+    assert json.loads((tmp_path / "out" / "card.json").read_text())["n"] == 8
+    planned = Run([*words, "--dry-run"], cwd=tmp_path, ranks=2).wait()
+    assert planned.stdout.count("steps: 2 ") == 1
+    assert "8 pictures a part" in planned.stdout
+    assert "on each of 2 ranks" in planned.stdout
