@@ -26,6 +26,7 @@ STUDIES = {
     "scenes_difficulty": "Difficulty of the scenes",
     "scenes_length": "Training length",
     "scenes_tokens": "Patch size, windows, registers",
+    "scenes_scale": "Wider, deeper, larger pictures, more of them",
     "tiny_pools": "Pools on real pictures, 24 classes",
 }
 Card = dict[str, Any]
@@ -141,8 +142,8 @@ Small boxes (under 25 % of the area) and norms:
 {listed}"""
 
 
-def curves(study: str, names: Sequence[str], path: Path) -> None:
-    """Accuracy and Point-in-Box over the steps of a few runs, as SVG."""
+def curves(study: str, path: Path) -> None:
+    """Accuracy (k-NN under self supervision) and Point-in-Box over the steps of runs, as SVG."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -150,16 +151,18 @@ def curves(study: str, names: Sequence[str], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-    cards = [card for card in read(study) if card["name"] in names]
+    cards = [card for card in read(study) if not card["recipe"]["seed"]]
     for card in cards:
         steps = [row["step"] for row in card["curve"]]
-        for axis, key in zip(axes, ("top1", "point_in_box/cosine"), strict=True):
+        accuracy = "knn" if card["recipe"]["supervision"] == "self" else "top1"
+        for axis, key in zip(axes, (accuracy, "point_in_box/cosine"), strict=True):
             values = [100 * row[key] for row in card["curve"]]
             axis.plot(steps, values, marker="o", markersize=3, label=card["name"])
     chance = 100 * cards[-1]["curve"][0]["point_in_box/chance"]
     axes[1].axhline(chance, color="grey", linestyle=":", label="chance")
     for axis, title in zip(axes, ("top-1, %", "Point-in-Box by cosine, %"), strict=True):
-        axis.set(title=title, xlabel="step", ylim=(0, 100))
+        axis.set(title=title, xlabel="step")
+        axis.set_ylim(bottom=0)
     axes[1].legend(frameon=False, fontsize=8)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
@@ -212,7 +215,8 @@ def main() -> None:
     if sys.argv[1:2] == ["collect"]:
         collect(Path(sys.argv[2]))
         return
-    curves("tiny_scenes", ("cls", "max", "lazystrike"), EVIDENCE / "curves_scenes.svg")
+    curves("tiny_scenes", EVIDENCE / "curves_scenes.svg")
+    curves("tiny_imagenet", EVIDENCE / "curves_tiny_imagenet.svg")
     (EVIDENCE / "training.md").write_text(page())
 
 

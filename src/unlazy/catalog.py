@@ -92,7 +92,7 @@ PAPER = (
 )
 STUDIES = (
     *("scenes_pools", "scenes_readings", "scenes_difficulty", "scenes_length", "scenes_tokens"),
-    "tiny_pools",
+    *("scenes_scale", "tiny_pools"),
 )
 RECIPES = {
     name: f"unlazy.training.{module}:{name}"

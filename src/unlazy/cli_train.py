@@ -38,10 +38,13 @@ def train(
     from unlazy import distributed
     from unlazy.catalog import find
     from unlazy.settings import override
+    from unlazy.training.recipe import Recipe
     from unlazy.training.run import describe
 
     made = find("recipes", recipe)()
-    several = isinstance(made, tuple)
+    several = isinstance(made, tuple) and bool(made)
+    if not all(isinstance(each, Recipe) for each in (made if several else (made,))):
+        raise Mistake(f"{recipe} returns {made!r}; it must return a recipe, or a tuple of them")
     if several:
         _refuse_varied(recipe, made, overrides)
     recipes = [override(each, overrides) for each in (made if several else (made,))]

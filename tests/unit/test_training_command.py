@@ -158,6 +158,33 @@ def test_every_field_can_be_overridden_from_its_text():
             assert override(recipe, [f"{key}={text}"]) == recipe, key
 
 
+@pytest.mark.parametrize(
+    ("recipe", "word", "hint"),
+    [
+        ("tiny_label", "warmup=2", "warmup must be at least 0 and at most 1, not 2"),
+        ("tiny_label", "evaluate_every=-1", "evaluate_every must be at least 0, not -1"),
+        ("tiny_label", "learning_rate=-1", "learning_rate and eps must be above 0"),
+        ("tiny_label", "label_smoothing=3", "label_smoothing must be at least 0 and at most 1"),
+        ("tiny_label", "crop_scale=2,3", "crop_scale is the least and the greatest share"),
+        ("tiny_label", "data=captions hold=false crop=resized", "captions have no labels"),
+        ("tiny_label", "accumulate=3", "batch 128 does not divide into 1 ranks x 3"),
+        ("tiny_dino", "model.pool=lazy_strike model.keep=32", "of a local crop: keep must be"),
+        ("imagenet_b16_deit", "rand_augment=foo", "timm has no policy 'foo'"),
+    ],
+)
+def test_values_out_of_range_are_refused_before_training(capsys, recipe, word, hint):
+    code, _, err = run(capsys, "train", recipe, *word.split(), "--dry-run")
+    assert code == 1
+    assert hint in " ".join(err.split())
+
+
+def test_a_function_that_returns_no_recipe_is_told(capsys, tmp_path):
+    (tmp_path / "mine.py").write_text("def mine():\n    return 3\n")
+    code, _, err = run(capsys, "train", f"{tmp_path}/mine.py:mine")
+    assert code == 1
+    assert "returns 3; it must return a recipe" in " ".join(err.split())
+
+
 def test_a_dry_run_needs_no_data_and_shows_what_would_happen(capsys):
     code, out, _ = run(capsys, "train", "tiny_label", "epochs=2", "model.registers=4", "--dry-run")
     assert code == 0

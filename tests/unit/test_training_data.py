@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import json
 import tarfile
 
@@ -14,6 +15,7 @@ from unlazy import distributed
 from unlazy.data.captions import CaptionShards
 from unlazy.data.class_folders import ClassFolders
 from unlazy.data.sample import Unreadable
+from unlazy.report.card import Splits, write_card
 from unlazy.training import feeds
 from unlazy.training.distill import Distill
 from unlazy.training.reading import transform_of
@@ -165,6 +167,46 @@ def test_reading_again_gives_the_same_losses_with_any_number_of_workers(folders,
     first = rows(READ, folders, tmp_path / "first")
     again = rows(dataclasses.replace(READ, workers=2), folders, tmp_path / "again")
     assert [row["loss"] for row in first] == [row["loss"] for row in again]
+
+
+def test_what_was_skipped_before_a_stop_stays_named(folders, tmp_path):
+    (folders / "train" / "n01_cat" / "train0_2.png").write_bytes(b"")
+    recipe = dataclasses.replace(READ, epochs=1, save_every=1, evaluate_every=0)
+    first = list(itertools.islice(run(recipe, folders, tmp_path / "out"), 2))
+    assert first[-1]["skipped"] == 1
+    (folders / "train" / "n01_cat" / "train0_2.png").write_bytes(picture(2))
+    assert rows(recipe, folders, tmp_path / "out")[-1]["skipped"] == 1
+
+
+def test_a_card_names_validation_pictures_that_cannot_be_read(folders, tmp_path):
+    (folders / "val" / "n02_dog" / "val1_2.png").write_bytes(b"")
+    rows(READ, folders, tmp_path / "out")
+    training, validation = (ClassFolders(folders, split) for split in ("train", "val"))
+    card = write_card(tmp_path / "out", Splits("folders", training, validation), command="train")
+    assert card["n"] == 5
+    assert card["skipped"] == {"val/n02_dog/val1_2.png": "the file is empty (0 bytes)"}
+
+
+def test_imagenet_trains_in_the_layouts_that_it_has(folders, tmp_path):
+    for split in ("train", "val"):
+        for old, new in (("n01_cat", "n02123045"), ("n02_dog", "n02110958")):
+            (folders / split / old).rename(folders / split / new)
+    (folders / "boxes").rename(folders / "bbox")
+    text = TextRecipe(
+        "text",
+        model=dataclasses.replace(MODEL, num_classes=0),
+        data="imagenet",
+        hold=False,
+        crop="resized",
+    )
+    with pytest.raises(ValueError, match=r"2 classes are WordNet ids \(n02110958, ...\).*mapping"):
+        open_source(text, folders)
+    mapping = "n02123045 tabby, tabby cat\nn02110958 pug, pug-dog\n"
+    (folders / "LOC_synset_mapping.txt").write_text(mapping)
+    source = open_source(text, folders)
+    assert list(source.classes) == ["pug", "tabby"]
+    assert source.training.labels == [0] * 6 + [1] * 6
+    assert sum(source.validation[index].boxes is not None for index in range(6)) == 1
 
 
 def test_many_bad_pictures_in_a_row_are_an_error_that_names_them(folders):

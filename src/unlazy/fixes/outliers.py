@@ -77,7 +77,7 @@ class Outliers:
         total = self.images + self.images_without
         return (
             f"Outliers have a norm above {self.cutoff:.4g} at the last block"
-            f" ({rules[self.rule]}): {100 * self.share:.2g} % of the patches, in {self.images} of"
+            f" ({rules[self.rule]}): {100 * self.share:.3g} % of the patches, in {self.images} of"
             f" {total} images; the {self.images_without} without any were skipped."
         )
 

@@ -22,19 +22,25 @@ class Single:
 
         label = recipe if isinstance(recipe, LabelRecipe) else None
         no_jitter: Any = None
-        self.crop: Any = create_transform(
-            recipe.model.img_size,
-            is_training=True,
-            scale=recipe.crop_scale,
-            hflip=recipe.flip,
-            color_jitter=no_jitter,
-            auto_augment=label.rand_augment if label else None,
-            re_prob=label.erasing if label else 0.0,
-            re_mode="pixel",
-            interpolation="bicubic",
-            mean=MEAN,
-            std=STD,
-        )
+        policy = label.rand_augment if label else None
+        try:
+            self.crop: Any = create_transform(
+                recipe.model.img_size,
+                is_training=True,
+                scale=recipe.crop_scale,
+                hflip=recipe.flip,
+                color_jitter=no_jitter,
+                auto_augment=policy,
+                re_prob=label.erasing if label else 0.0,
+                re_mode="pixel",
+                interpolation="bicubic",
+                mean=MEAN,
+                std=STD,
+            )
+        except (AssertionError, ValueError) as problem:
+            raise ValueError(
+                f"timm has no policy {policy!r}; rand_augment is such as rand-m9-mstd0.5-inc1"
+            ) from problem
 
     def __call__(self, image: Any) -> list[Tensor]:
         """A picture's view."""

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from unlazy.backbones.vit import ViTConfig
 from unlazy.data.synthetic import Scenes
+from unlazy.pooling.lazystrike import kept
 from unlazy.training.views import Colour
 
 Data = Literal["tiny-imagenet", "imagenet", "captions", "scenes"]
@@ -274,6 +275,10 @@ class DistillRecipe(Recipe):
                 raise ValueError(
                     f"{name} {side} is no multiple of patch_size {self.model.patch_size}"
                 )
+        try:
+            kept(self.model.keep, (self.local_size // self.model.patch_size) ** 2)
+        except ValueError as problem:
+            raise ValueError(f"of a local crop: {problem}; use a share, or keep=1") from problem
 
     @property
     def whole(self) -> int:

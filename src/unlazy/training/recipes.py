@@ -50,7 +50,7 @@ def scene_recipe(name: str, **model: Any) -> SceneRecipe:
     """One run of ``tiny_scenes``; ``model`` are fields of its ViT that differ."""
     return SceneRecipe(
         name=name,
-        model=ViTConfig(embed_dim=64, depth=4, **{"num_classes": 8, **model}),
+        model=ViTConfig(**{"embed_dim": 64, "depth": 4, "num_classes": 8, **model}),
         epochs=6,
         batch=64,
         learning_rate=2e-3,

@@ -57,6 +57,8 @@ def describe(recipe: Recipe, data: Path | None) -> str:
     """The dry run: what ``recipe`` would do; with a data folder its pictures are counted."""
     source = open_source(recipe, data) if data or recipe.data == "scenes" else None
     count = len(source.training) if source else None
+    if not recipe.hold:
+        transform_of(recipe)  # refuses what the run would
     return plan(recipe, build(recipe, source), count)
 
 

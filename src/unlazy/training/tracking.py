@@ -15,6 +15,7 @@ def writers(trackers: Iterable[Tracker], out: Path, name: str) -> list[Write]:
 
     Raises:
         ImportError: a tracker is not installed; the message says how to install it.
+        ConnectionError: W&B has no key or no network.
     """
     made = {"tensorboard": _tensorboard, "wandb": _wandb}
     return [made[tracker](out, name) for tracker in dict.fromkeys(trackers)]
@@ -48,7 +49,13 @@ def _tensorboard(out: Path, name: str) -> Write:
 def _wandb(out: Path, name: str) -> Write:
     try:
         import wandb
+        from wandb.errors import Error
     except ImportError as error:
         raise ImportError("W&B is an extra: run `pip install unlazy[wandb]`") from error
-    run = wandb.init(project="unlazy", name=name, id=out.name, dir=str(out), resume="allow")
+    try:
+        run = wandb.init(project="unlazy", name=name, id=out.name, dir=str(out), resume="allow")
+    except Error as error:
+        raise ConnectionError(
+            f"W&B does not start ({error}); run `wandb login`, or set WANDB_MODE=offline"
+        ) from error
     return lambda step, found: run.log(found, step=step)
