@@ -24,6 +24,10 @@ RECORDS = EVIDENCE / "localisation.json"
 CARDS = Path(__file__).parents[1] / "src" / "unlazy" / "bundled"
 BANK = "bank=25000"
 FIXED = ("tiny-label", "tiny-label-lazystrike")
+FIXES = (
+    *("position-mean", "norm-clipping", "neighbour-median", "test-time-registers"),
+    "pooled",
+)
 Record = dict[str, Any]
 
 
@@ -65,7 +69,7 @@ def jobs() -> Iterable[Job]:
         yield Job(model, "coco128", ("coarse-segmentation",))
         yield Job(model, "coco128", ("coarse-segmentation",), ("map=attention",))
     for model in FIXED:
-        for fix in ("position-mean", "norm-clipping", "neighbour-median", "test-time-registers"):
+        for fix in FIXES:
             yield Job(model, "tiny-imagenet", ("point-in-box", "discovery"), (), fix)
     for model in knowing:
         yield Job(model, "tiny-imagenet", ("classification",))
@@ -164,6 +168,20 @@ def fixes_table(columns: Sequence[tuple[str, str, str, str]]) -> str:
     return markdown(["model", "fix", *(title for title, *_ in columns)], rows)
 
 
+def view(data: str, benchmark: str) -> list[Any]:
+    """How every Record of a benchmark saw its pictures: fit, and side before cropping or padding.
+
+    Raises:
+        ValueError: not all saw them alike.
+    """
+    keys = (key for key in read() if key.split()[1:3] == [data, benchmark])
+    views = [read()[key]["parameters"]["view"] for key in keys]
+    found = [[each["fit"], each["resize"]] for each in views]
+    if any(each != found[0] for each in found):
+        raise ValueError(f"{benchmark} on {data} was run with several views: {found}")
+    return found[0]
+
+
 def has(word: str) -> bool:
     """Whether there is a Record of a benchmark, or under a fix."""
     return any(word in key.split() for key in read())
@@ -200,6 +218,7 @@ def page() -> str:
         "refusals": refusals,
         "commands": commands,
         "has": has,
+        "view": view,
     }
     return render(EVIDENCE / "localisation.md.j2", tools)
 
