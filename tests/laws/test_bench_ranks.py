@@ -1,36 +1,96 @@
-"""Two real gloo ranks give the Record and the boxes of one, in object discovery."""
+"""Two real gloo ranks give the Records of one, in every benchmark, and the boxes of discovery."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors.torch import save_file
 
 from planted_blocks import MODEL, save_model, save_pictures
+from unlazy.backbones.vit import ViT, ViTConfig
+from unlazy.data.synthetic import Scenes
 from warm import Run
 
 PICTURES = {(90, 70): (64, 32, 90, 70), (84, 75): (16, 16, 48, 32), (64, 64): (0, 16, 32, 48)}
+CONFIG = ViTConfig(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=2)
+TRAINED = ("classification", "knn", "linear", "masked-classification", "point-in-box")
 
 
-def bench(out: Path, ranks: int, *given: object) -> dict[str, dict[str, float]]:
+def bench(out: Path, ranks: int, *given: object) -> dict[str, dict]:
+    """Benchmark -> its Record."""
     words = ("bench", *given, "-o", out, "--workers", "0")
     done = Run(words, cwd=out.parent, ranks=ranks).wait()
     assert done.returncode == 0, done.stderr
-    record = json.loads((out / "discovery.json").read_text())
-    assert record["environment"]["ranks"] == ranks
-    return record["values"]["discovery"]
+    records = {path.stem: json.loads(path.read_text()) for path in out.glob("*.json")}
+    found = {name: record for name, record in records.items() if "environment" in record}
+    assert all(record["environment"]["ranks"] == ranks for record in found.values())
+    return found
+
+
+def compare(alone: dict[str, dict], both: dict[str, dict]) -> None:
+    assert alone.keys() == both.keys()
+    for name, record in alone.items():
+        for part in ("model", "data", "parameters", "skipped"):
+            assert both[name][part] == record[part], (name, part)
+        for measure, numbers in record["values"].items():
+            assert both[name]["values"][measure].keys() == numbers.keys()
+            for key, each in numbers.items():
+                found = both[name]["values"][measure][key]
+                for bound, number in each.items():
+                    if number is None:
+                        assert found[bound] is None
+                    else:
+                        np.testing.assert_allclose(found[bound], number, atol=1e-6, err_msg=key)
+
+
+def save_classes(root: Path) -> Path:
+    """Drawn scenes in folders of two classes, those to evaluate on with boxes; one broken."""
+    for split, seed, count in (("train", 1, 16), ("val", 2, 10)):
+        scenes = Scenes(count=count, size=(32, 32), seed=seed)
+        (root / "boxes" / split).mkdir(parents=True)
+        for index in range(count):
+            sample = scenes[index]
+            folder = root / split / f"n0000000{index % 2}"
+            folder.mkdir(parents=True, exist_ok=True)
+            sample.image.save(folder / f"{split}{index}.png")
+            left, top, right, bottom = sample.boxes[0].astype(int).tolist()
+            corners = (
+                f"<xmin>{left}</xmin><ymin>{top}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax>"
+            )
+            box = f"<annotation><object><name>n00000000</name><bndbox>{corners}</bndbox></object>"
+            (root / "boxes" / split / f"{split}{index}.xml").write_text(f"{box}</annotation>")
+    (root / "val" / "n00000001" / "val3.png").write_bytes(b"no picture")
+    return root
+
+
+def save_run(folder: Path) -> Path:
+    """A model of two classes, with random weights, as training would leave it."""
+    torch.manual_seed(0)
+    folder.mkdir()
+    save_file(ViT(CONFIG).state_dict(), folder / "model.safetensors")
+    recipe = {"model": dataclasses.asdict(CONFIG), "supervision": "label"}
+    (folder / "recipe.json").write_text(json.dumps(recipe))
+    return folder
 
 
 def test_two_ranks_find_what_one_finds(tmp_path):
     weights, data = save_model(tmp_path / "m.safetensors"), save_pictures(tmp_path / "d", PICTURES)
     given = (f"{MODEL}={weights}", "discovery", "--on", "box-folder", "--data", data)
     given = (*given, "--set", "share=0.999")  # at 0.6 rounding decides between equal patches
-    alone, both = (bench(tmp_path / str(ranks), ranks, *given) for ranks in (1, 2))
-    assert alone.keys() == both.keys()
-    for key, each in alone.items():
-        for bound, number in each.items():
-            if number is None:
-                assert both[key][bound] is None
-            else:
-                np.testing.assert_allclose(both[key][bound], number, atol=1e-6, err_msg=key)
-    for file in sorted((tmp_path / "1").glob("discovery-boxes-*.json")):
+    compare(*(bench(tmp_path / str(ranks), ranks, *given) for ranks in (1, 2)))
+    files = sorted((tmp_path / "1").glob("discovery-boxes-*.json"))
+    assert files
+    for file in files:
         assert (tmp_path / "2" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_two_ranks_give_the_records_of_one(tmp_path, few):
+    model, data = save_run(tmp_path / "run"), save_classes(tmp_path / "data")
+    jobs = {"trained": (*TRAINED, "--data", data), "masks": ("coarse-segmentation", "--on", few)}
+    for name, words in jobs.items():
+        given = (f"file:{model}", *words)
+        found = [bench(tmp_path / f"{name}{ranks}", ranks, *given) for ranks in (1, 2)]
+        assert found[0]
+        compare(*found)
