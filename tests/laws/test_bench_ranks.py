@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from planted_blocks import MODEL, save_model, save_pictures
+from planted_classes import save_classes
 from unlazy.backbones.vit import ViT, ViTConfig
-from unlazy.data.synthetic import Scenes
 from warm import Run
 
 PICTURES = {(90, 70): (64, 32, 90, 70), (84, 75): (16, 16, 48, 32), (64, 64): (0, 16, 32, 48)}
@@ -43,26 +43,6 @@ def compare(alone: dict[str, dict], both: dict[str, dict]) -> None:
                         assert found[bound] is None
                     else:
                         np.testing.assert_allclose(found[bound], number, atol=1e-6, err_msg=key)
-
-
-def save_classes(root: Path) -> Path:
-    """Drawn scenes in folders of two classes, those to evaluate on with boxes; one broken."""
-    for split, seed, count in (("train", 1, 16), ("val", 2, 10)):
-        scenes = Scenes(count=count, size=(32, 32), seed=seed)
-        (root / "boxes" / split).mkdir(parents=True)
-        for index in range(count):
-            sample = scenes[index]
-            folder = root / split / f"n0000000{index % 2}"
-            folder.mkdir(parents=True, exist_ok=True)
-            sample.image.save(folder / f"{split}{index}.png")
-            left, top, right, bottom = sample.boxes[0].astype(int).tolist()
-            corners = (
-                f"<xmin>{left}</xmin><ymin>{top}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax>"
-            )
-            box = f"<annotation><object><name>n00000000</name><bndbox>{corners}</bndbox></object>"
-            (root / "boxes" / split / f"{split}{index}.xml").write_text(f"{box}</annotation>")
-    (root / "val" / "n00000001" / "val3.png").write_bytes(b"no picture")
-    return root
 
 
 def save_run(folder: Path) -> Path:

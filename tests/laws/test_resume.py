@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from planted_classes import EVALUATED, TRAINING, save_classes
 from warm import Run
 
 COUNT = 24
@@ -29,8 +30,9 @@ class Counted(TimmViT):
         rank = os.environ.get("RANK", "0")
         with open(f"seen-{rank}", "a") as file:
             file.write("x" * len(images))
-        if Path("die").exists() and rank == Path("die").read_text():
-            if len(Path(f"seen-{rank}").read_text()) > 3:
+        if Path("die").exists():
+            chosen, count = Path("die").read_text().split()
+            if rank == chosen and len(Path(f"seen-{rank}").read_text()) > int(count):
                 os.kill(os.getpid(), signal.SIGKILL)
         return super().encode(images)
 
@@ -67,27 +69,34 @@ def folder(tmp_path_factory):
     return tmp_path
 
 
-def command(folder: Path, *, ranks: int = 1, room: int | None = None):
-    """Run point-in-box, with files of at most ``room`` bytes."""
+POINTING = ("point-in-box", "--data", "coco128", "-o", "out")
+NEIGHBOURS = ("knn", "--data", "classes", "-o", "neighbours")
+
+
+def command(folder: Path, *, ranks: int = 1, room: int | None = None, words=POINTING):
+    """Run a benchmark, with files of at most ``room`` bytes."""
     for path in folder.glob("seen-*"):
         path.unlink()
-    what = ("bench", "models.py:one", "point-in-box", "--data", "coco128", "-o", "out")
+    what = ("bench", "models.py:one", *words)
     how = ("--batch-size", "2", "--workers", "0", "--device", "cpu")
     return Run((*what, *how), cwd=folder, ranks=ranks, room=room).wait()
 
 
-def bench(folder: Path, *, ranks: int = 1, die: int | None = None) -> int:
-    """Run up to where rank ``die`` is killed; how many pictures the model saw."""
-    (folder / "die").write_text(str(die)) if die is not None else (folder / "die").unlink(True)
-    run = command(folder, ranks=ranks)
+def bench(folder: Path, *, ranks=1, die: int | None = None, after=3, words=POINTING) -> int:
+    """Run until rank ``die`` has seen ``after`` pictures; how many the model saw."""
+    if die is not None:
+        (folder / "die").write_text(f"{die} {after}")
+    else:
+        (folder / "die").unlink(missing_ok=True)
+    run = command(folder, ranks=ranks, words=words)
     assert (run.returncode == 0) == (die is None), run.stderr
     if ranks == 1 and die is not None:
         assert run.returncode == -signal.SIGKILL
     return sum(len(path.read_text()) for path in folder.glob("seen-*"))
 
 
-def record(folder: Path) -> dict:
-    found = json.loads((folder / "out" / "point-in-box.json").read_text())
+def record(folder: Path, file: str = "out/point-in-box.json") -> dict:
+    found = json.loads((folder / file).read_text())
     del found["timing"]
     del found["environment"]["ranks"]
     return found
@@ -124,3 +133,14 @@ def test_no_room_for_the_page_is_told_and_what_was_measured_is_not_measured_agai
     ]
     assert bench(folder) == 0
     assert record(folder) == expected
+
+
+def test_what_neighbours_are_sought_among_is_not_measured_again(folder):
+    save_classes(folder / "classes")
+    assert bench(folder, words=NEIGHBOURS) == TRAINING + EVALUATED
+    expected = record(folder, "neighbours/knn.json")
+    shutil.rmtree(folder / "neighbours")
+    bench(folder, words=NEIGHBOURS, die=0, after=TRAINING + SAVED)
+    again = bench(folder, words=NEIGHBOURS)
+    assert 0 < again < EVALUATED, "what was kept was measured again"
+    assert record(folder, "neighbours/knn.json") == expected
