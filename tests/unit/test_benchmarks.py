@@ -12,7 +12,7 @@ from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.backbones.weights import CheckpointMismatch
 from unlazy.benchmarks.card_boxes import OtherMaps, SmallBoxes
-from unlazy.benchmarks.classification import KNN, Classification, Neighbours
+from unlazy.benchmarks.classification import KNN, Accuracy, Classification, Neighbours
 from unlazy.benchmarks.discovery import Discovery
 from unlazy.benchmarks.linear import LinearProbe
 from unlazy.benchmarks.masked_classification import MaskedAccuracy, MaskedClassification
@@ -102,6 +102,25 @@ def test_no_boxes_give_no_numbers():
     assert concluded(BoxHits(), planted([5]), batch_of([None])) == {}
 
 
+def test_accuracy_stands_beside_chance_and_the_most_frequent_class():
+    scores = torch.eye(4)[torch.tensor([0, 1, 1, 3, 0])]
+    trace = Trace(scores, {}, 1)
+    batch = dataclasses.replace(batch_of([None] * 5), labels=(0, 2, 2, 2, 1))
+    found = concluded(Accuracy(lambda image: image), trace, batch)
+    assert found == {"top1": pytest.approx(0.2), "chance": 0.25, "majority": 0.6}
+
+
+@pytest.mark.parametrize("kind", [Classification, KNN, LinearProbe])
+def test_every_classifier_has_both_baselines(kind):
+    outcome = run_benchmark(kind(), backbone(), SCENES, SCENES, source="scenes")
+    labels = [SCENES[index].label for index in range(len(SCENES))]
+    most = 100 * max(map(labels.count, labels)) / len(labels)
+    baselines = dict(outcome.compared()[1:])
+    assert baselines["a random class"].value == pytest.approx(12.5)
+    assert baselines["always the most frequent class"].value == pytest.approx(most)
+    assert baselines["a random class"].low is None
+
+
 def test_neighbours_vote_as_written_out():
     rng = np.random.default_rng(0)
     bank = torch.nn.functional.normalize(torch.tensor(rng.normal(size=(50, 6))).float(), dim=1)
@@ -121,7 +140,7 @@ def test_knn_and_linear_know_their_own_training_pictures():
     model = backbone()
     knn = run_benchmark(KNN(neighbours=1), model, SCENES, SCENES, source="scenes")
     assert knn.record.values["knn"]["top1"].value == 1.0
-    (row,) = knn.compared()
+    row, *_ = knn.compared()
     assert row[1].value == 100.0
     with pytest.raises(ValueError, match="training pictures"):
         run_benchmark(KNN(), model, SCENES, source="scenes")
@@ -148,6 +167,7 @@ def test_masking_nothing_is_clean_and_masking_all_leaves_one_class():
     clean = {found[f"{order}/0"] for order in ("highest", "lowest", "random")}
     empty = {found[f"{order}/100"] for order in ("highest", "lowest", "random")}
     assert len(clean) == 1
+    assert found["chance"] == 1 / 8
     assert empty == {0.125}  # of 24 scenes in 8 classes, 3 have the one class that is left
     plain = [
         model.classify(model.encode(model.normalise(view.pixels[None]))).argmax().item()

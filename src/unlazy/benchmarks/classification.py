@@ -24,12 +24,21 @@ PER_PICTURE = 5
 """Training pictures among which neighbours are sought, per evaluated one; chosen by us."""
 
 
+BASELINES = (("a random class", "chance"), ("always the most frequent class", "majority"))
+"""Of a headline that ``Accuracy`` measures: what needs no model."""
+
+
 @dataclass(frozen=True)
 class Accuracy:
-    """Top-1 of ``classify``: image vectors (B, E) -> scores (B, C)."""
+    """Top-1 of ``classify``: image vectors (B, E) -> scores (B, C).
+
+    Numbers in [0, 1]: ``top1``; ``chance``, 1 / C; ``majority``, the share of the pictures that the
+    most frequent label has, which always naming that class reaches.
+    """
 
     classify: Callable[[Tensor], Tensor]
     name: str = "accuracy"
+    extremes: ClassVar[frozenset[str]] = frozenset({"chance", "majority"})
 
     @property
     def reads(self) -> frozenset[Site]:
@@ -37,13 +46,23 @@ class Accuracy:
         return frozenset()
 
     def observe(self, trace: Trace, batch: Batch) -> Observation:
-        """Row ``correct``: 1 where the highest score is the label's."""
-        labels = torch.tensor(batch.labels, device=trace.image.device)
-        return {"correct": (self.classify(trace.image).argmax(1) == labels).float()}
+        """Rows ``correct`` (1 where the highest score is the label's), ``told``, ``label``, ``of``.
+
+        ``told`` is the class with the highest score, ``of`` the number of classes.
+        """
+        scores = self.classify(trace.image)  # (B, C)
+        told, labels = scores.argmax(1), torch.tensor(batch.labels, device=scores.device)
+        of = torch.full_like(told, scores.shape[1])
+        return {"correct": (told == labels).float(), "told": told, "label": labels, "of": of}
 
     def conclude(self, seen: Seen) -> dict[str, float]:
-        """``top1``, in [0, 1]."""
-        return {"top1": seen.mean("correct")}
+        """``top1``, ``chance`` and ``majority``."""
+        _, counts = np.unique(seen.stack("label"), return_counts=True)
+        return {
+            "top1": seen.mean("correct"),
+            "chance": float((1 / seen.stack("of")).mean()),
+            "majority": float(counts.max() / counts.sum()),
+        }
 
 
 @dataclass(frozen=True)
@@ -151,7 +170,7 @@ class KNN(OnVectors):
     name: ClassVar[str] = "knn"
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
-    headline: ClassVar[Headline] = Headline("knn", "top1")
+    headline: ClassVar[Headline] = Headline("knn", "top1", baselines=BASELINES)
     published: ClassVar[tuple[Published, ...]] = (
         Published("DINO ViT-S/16, 300 epochs", 73.3, "DINO"),
         Published("DINO ViT-S/16, released", 74.5, "DINO"),
@@ -178,7 +197,7 @@ class Classification:
     name: ClassVar[str] = "classification"
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
-    headline: ClassVar[Headline] = Headline("accuracy", "top1")
+    headline: ClassVar[Headline] = Headline("accuracy", "top1", baselines=BASELINES)
     published: ClassVar[tuple[Published, ...]] = (
         Published("ViT-B/16, label", 81.1, "torchvision, IMAGENET1K_V1"),
         Published("ViT-B/32, CLS", TABLE_10["Attention-Pool"].imagenet, _LABEL),

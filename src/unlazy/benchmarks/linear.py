@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
-from unlazy.benchmarks.classification import Accuracy, OnVectors
+from unlazy.benchmarks.classification import BASELINES, Accuracy, OnVectors
 from unlazy.ledger import Measure
 
 RATES = (0.001, 0.01, 0.1, 1.0, 10.0)
@@ -43,7 +43,7 @@ class LinearProbe(OnVectors):
     name: ClassVar[str] = "linear"
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
-    headline: ClassVar[Headline] = Headline("linear", "top1")
+    headline: ClassVar[Headline] = Headline("linear", "top1", baselines=BASELINES)
     published: ClassVar[tuple[Published, ...]] = (
         Published("DINO ViT-S/16, 300 epochs", 76.0, "DINO", "crops, four blocks"),
         Published("DINO ViT-S/16, released", 77.0, "DINO", "crops, four blocks"),

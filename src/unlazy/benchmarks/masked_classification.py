@@ -37,8 +37,9 @@ class MaskedAccuracy:
     """Top-1 with a growing share of the patches hidden in the input, in three orders.
 
     Patches are scored once, on the whole picture. Rows ``highest``, ``lowest``, ``random``
-    (S,): 1 where the class is still found, for each share. Numbers: ``clean``; for each order
-    ``ORDER/PERCENT`` and ``ORDER/area``, the mean over the shares.
+    (S,): 1 where the class is still found, for each share; ``of``, the number of classes. Numbers:
+    for each order ``ORDER/PERCENT``, of which ``ORDER/0`` is the whole picture's, and
+    ``ORDER/area``, the mean over the shares; ``chance``, 1 / the number of classes.
 
     Attributes:
         backbone: with a classifier.
@@ -53,6 +54,7 @@ class MaskedAccuracy:
     shares: tuple[float, ...] = SHARES
     seed: int = 0
     name: str = "masked_classification"
+    extremes: ClassVar[frozenset[str]] = frozenset({"chance"})
 
     @property
     def reads(self) -> frozenset[Site]:
@@ -72,7 +74,8 @@ class MaskedAccuracy:
             "random": self._random(batch.indices, scores.shape[1]).to(images.device),
         }
         clean = self._correct(trace.image, labels)
-        found: dict[str, Tensor] = {}
+        classes = self.backbone.classify(trace.image).shape[1]
+        found = {"of": torch.full_like(labels, classes)}
         for name, order in orders.items():
             columns = []
             for share in self.shares:
@@ -88,13 +91,13 @@ class MaskedAccuracy:
         return found
 
     def conclude(self, seen: Seen) -> dict[str, float]:
-        """Top-1 in [0, 1] at each share, and its mean over the shares."""
+        """Top-1 in [0, 1] at each share, its mean over the shares, and chance."""
         found = {}
         for name, curve in mean_curves(seen).items():
             keys = [f"{name}/{share * 100:.0f}" for share in self.shares]
             found |= dict(zip(keys, curve.tolist(), strict=True))
             found[f"{name}/area"] = float(curve.mean())
-        return found
+        return found | {"chance": float((1 / seen.stack("of")).mean())}
 
     def _correct(self, image: Tensor, labels: Tensor) -> Float[Tensor, " B"]:
         return (self.backbone.classify(image).argmax(1) == labels).float()
@@ -150,6 +153,7 @@ class MaskedClassification:
             ("random patches hidden", "random/71"),
             ("lowest patches hidden", "lowest/71"),
             ("nothing hidden", "highest/0"),
+            ("a random class", "chance"),
         ),
     )
     published: ClassVar[tuple[Published, ...]] = (

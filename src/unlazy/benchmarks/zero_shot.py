@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
-from unlazy.benchmarks.classification import Accuracy, usual_view
+from unlazy.benchmarks.classification import BASELINES, Accuracy, usual_view
 from unlazy.benchmarks.paper_a import TABLE_9
 from unlazy.geometry import View
 from unlazy.ledger import Measure
@@ -36,7 +36,7 @@ class ZeroShot:
     name: ClassVar[str] = "zero-shot-classification"
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
-    headline: ClassVar[Headline] = Headline("zero_shot", "top1")
+    headline: ClassVar[Headline] = Headline("zero_shot", "top1", baselines=BASELINES)
     published: ClassVar[tuple[Published, ...]] = (
         Published("ViT-B/16, CLS (attention pool)", TABLE_9["Attention-Pool"].imagenet, _TEXT),
         Published("ViT-B/16, max", TABLE_9["Max-Pool"].imagenet, _TEXT),
