@@ -48,8 +48,11 @@ def run_one(
     from unlazy.report.bench import run_benchmark
 
     evaluated, first = data.of(benchmark), getattr(benchmark, "learns_from", None)
+    if "training" not in benchmark.needs:
+        first = None
     lengths = [len(evaluated), *([] if first is None else [len(first(data.training))])]
     with progress(label or benchmark.name) as (bar, task):
+        fit = bar.add_task("fitting, in epochs", total=None, visible=False)
         bar.update(task, total=sum(len(distributed.shard(length)) for length in lengths))
         return run_benchmark(
             benchmark,
@@ -63,6 +66,7 @@ def run_one(
             progress=lambda done: bar.update(task, advance=done),
             keep=keep,
             traces=traces,
+            fitting=lambda done, total: bar.update(fit, completed=done, total=total, visible=True),
         )
 
 

@@ -119,10 +119,16 @@ def test_the_record_says_how_many_pictures_were_learned_from(runs, classes, caps
 
 
 def test_progress_counts_the_training_pictures_too(runs, classes, capsys, monkeypatch):
-    totals, done = [], []
+    totals, done, fitted = [], [], []
 
     class Bar:
-        def update(self, task, *, total=0, advance=0):
+        def add_task(self, description, **options):
+            return "fit"
+
+        def update(self, task, *, total=0, advance=0, completed=0, visible=True):
+            if task == "fit":
+                fitted.append((completed, total))
+                return
             totals.append(total)
             done.append(advance)
 
@@ -134,6 +140,9 @@ def test_progress_counts_the_training_pictures_too(runs, classes, capsys, monkey
     words = ("--data", classes, "--on", "imagenet", "--workers", "0", "-o", "out")
     command(capsys, "bench", "file:a", "knn", *words)
     assert max(totals) == sum(done) == 10
+    assert not fitted
+    command(capsys, "bench", "file:a", "linear", *words, "--set", "epochs=2")
+    assert fitted == [(done, 12) for done in range(1, 13)]
 
 
 @pytest.mark.parametrize("kind", [NormClipping, NeighbourMedian, Pooled])

@@ -212,6 +212,29 @@ def test_a_model_without_classes_cannot_be_masked():
         run_benchmark(MaskedClassification(), model, SCENES, source="scenes")
 
 
+def test_a_linear_head_stands_in_for_a_missing_classifier():
+    model = backbone(num_classes=0)
+    masked = MaskedClassification(head="linear")
+    epochs: list[tuple[int, int]] = []
+    outcome = run_benchmark(
+        masked,
+        model,
+        SCENES,
+        SCENES,
+        source="scenes",
+        fitting=lambda done, total: epochs.append((done, total)),
+    )
+    found = outcome.record.values["masked_classification"]
+    linear = run_benchmark(LinearProbe(), model, SCENES, SCENES, source="scenes")
+    assert found["highest/0"].value == linear.record.values["linear"]["top1"].value
+    assert found["chance"].value == 1 / 8
+    assert outcome.record.data["training"]["n"] == len(SCENES)
+    assert "linear classifier" in outcome.record.verdict[0]
+    assert epochs == [(done, 600) for done in range(1, 601)]
+    with pytest.raises(ValueError, match="training pictures"):
+        run_benchmark(masked, model, SCENES, source="scenes")
+
+
 def test_bench_from_the_command_line(tmp_path, few, capsys):
     from unlazy.cli import main
 

@@ -236,5 +236,6 @@ def check_classes(inputs: Inputs) -> None:
     if classes and len(classes) != known:
         raise ValueError(
             f"{backbone.facts.name} knows {known} classes, the data have {len(classes)};"
-            " use knn or linear, which learn the classes of the data"
+            " use knn or linear, which learn the classes of the data (masked-classification: with"
+            " --set head=linear)"
         )

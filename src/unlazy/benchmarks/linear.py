@@ -6,8 +6,9 @@ the middle of each picture instead of random crops, so that each picture passes 
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.base import Fitting, Headline, Inputs, Need, Published, unseen
 from unlazy.benchmarks.classification import BASELINES, Accuracy, OnVectors
 from unlazy.ledger import Measure
 
@@ -55,28 +56,38 @@ class LinearProbe(OnVectors):
 
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
         """Passes over the training pictures first, and trains on their vectors."""
+        return [Accuracy(self.classifier(inputs), name="linear")]
+
+    def classifier(self, inputs: Inputs) -> Callable[[Tensor], Tensor]:
+        """Image vectors (B, E) -> scores (B, C), fitted to the training pictures in a pass."""
         seen = self.vectors(inputs)
         vectors = torch.from_numpy(seen.stack("vector")).float()
         labels = torch.from_numpy(seen.stack("label")).long()
         device = next(inputs.backbone.parameters()).device
-        head = self.fit(vectors.to(device), labels.to(device))
-        return [Accuracy(lambda image: head(F.normalize(image.float(), dim=1)), name="linear")]
+        head = self.fit(vectors.to(device), labels.to(device), fitting=inputs.fitting)
+        return lambda image: head(F.normalize(image.float(), dim=1))
 
     @torch.enable_grad()
-    def fit(self, vectors: Tensor, labels: Tensor) -> nn.Linear:
-        """A classifier of vectors (n, E) and labels (n,)."""
+    def fit(self, vectors: Tensor, labels: Tensor, *, fitting: Fitting = unseen) -> nn.Linear:
+        """A classifier of vectors (n, E) and labels (n,); ``fitting`` hears of every epoch."""
         order = torch.randperm(len(labels), generator=_generator(self.seed)).to(labels.device)
         held, kept = order[::HELD_OUT], order[torch.arange(len(order)) % HELD_OUT != 0]
         classes = int(labels.max()) + 1
+        total, done = self.epochs * (len(RATES) * bool(len(kept)) + 1), itertools.count(1)
+
+        def tick() -> None:
+            fitting(next(done), total)
 
         def right(rate: float) -> float:
-            head = self._train(vectors[kept], labels[kept], classes, rate)
+            head = self._train(vectors[kept], labels[kept], classes, rate, tick)
             return float((head(vectors[held]).argmax(1) == labels[held]).double().mean())
 
         best = max(RATES, key=right) if len(kept) else RATES[0]
-        return self._train(vectors, labels, classes, best)
+        return self._train(vectors, labels, classes, best, tick)
 
-    def _train(self, vectors: Tensor, labels: Tensor, classes: int, rate: float) -> nn.Linear:
+    def _train(
+        self, vectors: Tensor, labels: Tensor, classes: int, rate: float, tick: Callable[[], None]
+    ) -> nn.Linear:
         head = nn.Linear(vectors.shape[1], classes, device=vectors.device)
         nn.init.normal_(head.weight, std=0.01, generator=_generator(self.seed, head.weight.device))
         nn.init.zeros_(head.bias)
@@ -92,6 +103,7 @@ class LinearProbe(OnVectors):
                 loss.backward()
                 optimizer.step()
                 schedule.step()
+            tick()
         return head.requires_grad_(False)
 
 
