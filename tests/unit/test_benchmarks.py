@@ -8,11 +8,20 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from reference.neighbours import votes as written_out
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.backbones.weights import CheckpointMismatch
 from unlazy.benchmarks.card_boxes import OtherMaps, SmallBoxes
-from unlazy.benchmarks.classification import KNN, Accuracy, Classification, Neighbours
+from unlazy.benchmarks.classification import (
+    KNN,
+    TIE,
+    Accuracy,
+    Classification,
+    Neighbours,
+    Vectors,
+    usual_view,
+)
 from unlazy.benchmarks.discovery import Discovery
 from unlazy.benchmarks.linear import LinearProbe
 from unlazy.benchmarks.masked_classification import MaskedAccuracy, MaskedClassification
@@ -121,19 +130,50 @@ def test_every_classifier_has_both_baselines(kind):
     assert baselines["a random class"].low is None
 
 
-def test_neighbours_vote_as_written_out():
-    rng = np.random.default_rng(0)
-    bank = torch.nn.functional.normalize(torch.tensor(rng.normal(size=(50, 6))).float(), dim=1)
-    labels = torch.tensor(rng.integers(0, 4, 50))
-    queries = torch.tensor(rng.normal(size=(7, 6))).float()
-    votes = Neighbours(bank, labels, count=20)(queries)
-    for row, query in zip(votes, queries, strict=True):
-        cosine = (bank @ (query / query.norm())).tolist()
-        nearest = sorted(range(50), key=lambda index: -cosine[index])[:20]
-        expected = [0.0] * 4
-        for index in nearest:
-            expected[labels[index]] += float(np.exp(cosine[index] / 0.07))
+def assert_votes(bank, labels, queries, *, count: int) -> None:
+    found = Neighbours(bank, labels, count=count)(queries)
+    for row, query in zip(found, queries, strict=True):
+        expected = written_out(
+            bank.numpy(), labels.tolist(), query.numpy(), k=count, temperature=0.07, tie=TIE
+        )
         assert row.tolist() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 7, 20])
+def test_neighbours_vote_as_written_out(count):
+    rng = np.random.default_rng(0)
+    some = torch.tensor(rng.normal(size=(20, 6))).float()
+    bank = torch.nn.functional.normalize(some, dim=1)[rng.integers(0, 20, 61)]  # with duplicates
+    labels = torch.tensor(rng.integers(0, 4, 61))
+    assert_votes(
+        bank,
+        labels,
+        torch.cat([torch.tensor(rng.normal(size=(7, 6))).float(), some[:5]]),
+        count=count,
+    )
+
+
+def test_neighbours_of_drawn_scenes_vote_as_written_out():
+    model = load_backbone("bundled:tiny-label")
+    scenes = Scenes(count=12, size=(64, 64), seed=3)
+    seen = look(model, scenes, [Vectors()], view=usual_view(model.facts)).seen["vectors"]
+    bank = Neighbours.among(seen)
+    twice = bank.vectors.repeat(2, 1)  # each picture twice, under another label
+    labels = torch.cat([bank.labels, bank.labels.roll(1)])
+    assert_votes(twice, labels, bank.vectors, count=5)
+
+
+def test_of_equal_neighbours_the_lower_index_votes_whatever_the_batch(monkeypatch):
+    bank = torch.nn.functional.normalize(torch.ones(37, 5), dim=1)
+    labels = torch.arange(37)
+    queries = torch.ones(9, 5)
+    expected = torch.zeros(9, 37)
+    expected[:, :3] = torch.tensor(1 / 0.07).exp()
+    for pairs in (2**27, 74):
+        monkeypatch.setattr("unlazy.benchmarks.classification.PAIRS", pairs)
+        votes = Neighbours(bank, labels, count=3)
+        torch.testing.assert_close(votes(queries), expected, rtol=1e-4, atol=0.0)
+        torch.testing.assert_close(votes(queries[:1]), expected[:1], rtol=1e-4, atol=0.0)
 
 
 def test_knn_and_linear_know_their_own_training_pictures():
