@@ -139,6 +139,26 @@ def assert_votes(bank, labels, queries, *, count: int) -> None:
         assert row.tolist() == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", [Classification, KNN, LinearProbe])
+def test_misses_and_hits_are_shown_with_both_classes(kind):
+    outcome = run_benchmark(kind(), backbone(), SCENES, Spread(SCENES, 16), source="scenes")
+    seen = outcome.measured.seen[kind.headline.measure]
+    names = {name: index for index, name in outcome.measured.names.items()}
+    misses, hits = outcome.sheet.groups
+    for group, hit in ((misses, 0), (hits, 1)):
+        members = [index for index, row in seen.kept["correct"].items() if row == hit]
+        assert len(group.panels) == min(12, len(members))
+        assert f"of {len(members)}" in group.meaning
+        for panel in group.panels:
+            index = names[panel.name]
+            told = SCENES.classes[int(seen.kept["told"][index])]
+            true = SCENES.classes[SCENES[index].label]
+            assert panel.caption == f"{told} / {true}"
+            assert (told == true) == bool(hit)
+            assert torch.equal(panel.pixels, View((32, 32))(SCENES[index].image).pixels)
+    assert misses.panels[0].caption in render([outcome])
+
+
 @pytest.mark.parametrize("count", [1, 7, 20])
 def test_neighbours_vote_as_written_out(count):
     rng = np.random.default_rng(0)

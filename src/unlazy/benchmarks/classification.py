@@ -12,11 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unlazy.benchmarks.answers_sheet import answers_sheet
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.paper_a import TABLE_10
+from unlazy.benchmarks.sheet import Sheet
 from unlazy.data.spread import Spread
 from unlazy.geometry import View
 from unlazy.ledger import Batch, Measure, Observation, Seen
+from unlazy.measure import Measured
 from unlazy.tokens import Facts, Site, Trace
 
 _LABEL = "A, ablation under label supervision"
@@ -142,7 +145,22 @@ def usual_view(facts: Facts) -> View:
     return View(facts.size, resize=resize, interpolation=filter_of)
 
 
-class OnVectors:
+class Told:
+    """A benchmark whose headline is of ``Accuracy``: its view, and its pictures."""
+
+    headline: ClassVar[Headline]
+
+    def view(self, facts: Facts) -> View:
+        """The middle of the picture: 256 to 224 pixels."""
+        return usual_view(facts)
+
+    def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:
+        """Misses and hits, with the class that was told and the true one."""
+        seen = measured.seen[self.headline.measure]
+        return answers_sheet(inputs.evaluated, seen, self.view(inputs.backbone.facts))
+
+
+class OnVectors(Told):
     """A benchmark whose classifier comes of the image vectors of training pictures.
 
     Attributes:
@@ -150,10 +168,6 @@ class OnVectors:
     """
 
     bank: int | None
-
-    def view(self, facts: Facts) -> View:
-        """The middle of the picture: 256 to 224 pixels."""
-        return usual_view(facts)
 
     def learns_from(self, training: Any) -> Any:
         """The training pictures that a pass goes over first."""
@@ -203,7 +217,7 @@ class KNN(OnVectors):
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Told):
     """Top-1 by the classifier that the model was trained with: its head, or its class names."""
 
     name: ClassVar[str] = "classification"
@@ -216,10 +230,6 @@ class Classification:
         Published("ViT-B/32, LazyStrike, 1 patch", TABLE_10["M = 1"].imagenet, _LABEL),
         Published("ViT-B/32, LazyStrike, all = mean", TABLE_10["M = 49 (Full)"].imagenet, _LABEL),
     )
-
-    def view(self, facts: Facts) -> View:
-        """The middle of the picture: 256 to 224 pixels."""
-        return usual_view(facts)
 
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
         """One pass.

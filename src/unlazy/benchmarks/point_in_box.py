@@ -16,7 +16,7 @@ from jaxtyping import Float
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.classification import usual_view
 from unlazy.benchmarks.paper_a import TABLE_1, TABLE_3
-from unlazy.benchmarks.sheet import Box, Group, Panel, Sheet
+from unlazy.benchmarks.sheet import SHOWN, Box, Group, Panel, Sheet
 from unlazy.data.spread import Chosen, Spread
 from unlazy.geometry import View, box_to_grid
 from unlazy.ledger import Batch, Measure, Observation, Seen, Some
@@ -25,7 +25,6 @@ from unlazy.metrics import SMALL_BOX, centre, chance, point_in_box, ranking_auc
 from unlazy.scores import Score, patch_score
 from unlazy.tokens import SHARED, Facts, Site, Trace
 
-SHOWN = 12  # pictures a group on the page
 Rule = Literal["overlap", "center"]
 Against = Literal["image", "cls"]
 
