@@ -193,7 +193,13 @@ def recognised(root: Path) -> str:
     if len(found) == 1:
         return found[0]
     said = f"{root} holds {' and '.join(found)}" if found else f"{root} is no data set known here"
-    raise Mistake(f"{said}; choose with --on NAME (`unlazy list data --data {root}`)")
+    own = (
+        ""
+        if found
+        else "; own pictures go with boxes.csv, a COCO JSON or YOLO's text files beside them"
+        f" (--on box-folder), or plain as --on images:{root}"
+    )
+    raise Mistake(f"{said}; choose with --on NAME (`unlazy list data --data {root}`){own}")
 
 
 def training_split(name: str, root: Path | None) -> Any:
