@@ -71,6 +71,10 @@ class Accuracy:
             "majority": float(counts.max() / counts.sum()),
         }
 
+    def proportions(self, seen: Seen) -> dict[str, int]:
+        """``top1`` is a share of all pictures."""
+        return {"top1": len(seen.order)}
+
 
 @dataclass(frozen=True)
 class Vectors:
@@ -221,7 +225,7 @@ class Classification(Told):
     """Top-1 by the classifier that the model was trained with: its head, or its class names."""
 
     name: ClassVar[str] = "classification"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
     headline: ClassVar[Headline] = Headline("accuracy", "top1", baselines=BASELINES)
     published: ClassVar[tuple[Published, ...]] = (

@@ -43,7 +43,7 @@ class LinearProbe(OnVectors):
     bank: int | None = None
     seed: int = 0
     name: ClassVar[str] = "linear"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
     headline: ClassVar[Headline] = Headline("linear", "top1", baselines=BASELINES)
     published: ClassVar[tuple[Published, ...]] = (

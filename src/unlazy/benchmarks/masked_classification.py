@@ -101,6 +101,11 @@ class MaskedAccuracy:
             found[f"{name}/area"] = float(curve.mean())
         return found | {"chance": float((1 / seen.stack("of")).mean())}
 
+    def proportions(self, seen: Seen) -> dict[str, int]:
+        """Top-1 at each share of the patches is a share of all pictures."""
+        percent = [f"{share * 100:.0f}" for share in self.shares]
+        return {f"{order}/{each}": len(seen.order) for order in ORDERS for each in percent}
+
     def _correct(self, image: Tensor, labels: Tensor) -> Float[Tensor, " B"]:
         return (self._scores(image).argmax(1) == labels).float()
 
@@ -154,7 +159,7 @@ class MaskedClassification:
     fill: Fill = "mean"
     head: Literal["model", "linear"] = "model"
     name: ClassVar[str] = "masked-classification"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     headline: ClassVar[Headline] = Headline(
         "masked_classification",
         "highest/71",

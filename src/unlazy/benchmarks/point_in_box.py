@@ -147,6 +147,15 @@ class BoxHits:
                 found |= {f"{subset}/{key}": _mean(row[members]) for key, row in rows.items()}
         return {key: value for key, value in found.items() if not np.isnan(value)}
 
+    def proportions(self, seen: Seen) -> dict[str, int]:
+        """Hits are shares of the pictures of their subset."""
+        found = self.conclude(seen)
+        return {
+            f"{subset}/hit": int(found[f"{subset}/pictures"])
+            for subset in ("all", "single", "single_small25")
+            if f"{subset}/hit" in found
+        }
+
 
 def _mean(row: np.ndarray) -> float:
     """Of what is not NaN: an AUC needs patches on both sides."""
@@ -167,7 +176,7 @@ class PointInBox:
     against: Against = "image"
     rule: Rule = "overlap"
     name: ClassVar[str] = "point-in-box"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[Need]] = frozenset({"boxes"})
     headline: ClassVar[Headline] = Headline(
         "point_in_box",

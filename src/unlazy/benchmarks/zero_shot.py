@@ -32,7 +32,7 @@ class ZeroShot(Told):
 
     templates: Literal["openai", "simple"] = "openai"
     name: ClassVar[str] = "zero-shot-classification"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
     headline: ClassVar[Headline] = Headline("zero_shot", "top1", baselines=BASELINES)
     published: ClassVar[tuple[Published, ...]] = (
