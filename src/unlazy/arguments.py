@@ -20,7 +20,8 @@ FixName = Annotated[
     str | None, Parameter(help="MODEL under a fix: its name, or a saved one's folder.")
 ]
 BenchmarkSettings = Annotated[
-    list[str], Parameter(name="--set", help="KEY=VALUE of every benchmark, e.g. rule=center.")
+    list[str],
+    Parameter(name="--set", help="KEY=VALUE of every benchmark that has KEY, e.g. rule=center."),
 ]
 OUTPUT = ["-o", "--output"]
 Output = Annotated[Path, Parameter(name=OUTPUT)]

@@ -48,8 +48,11 @@ def run_one(
     from unlazy.report.bench import run_benchmark
 
     evaluated, first = data.of(benchmark), getattr(benchmark, "learns_from", None)
+    if "training" not in benchmark.needs:
+        first = None
     lengths = [len(evaluated), *([] if first is None else [len(first(data.training))])]
     with progress(label or benchmark.name) as (bar, task):
+        fit = bar.add_task("fitting, in epochs", total=None, visible=False)
         bar.update(task, total=sum(len(distributed.shard(length)) for length in lengths))
         return run_benchmark(
             benchmark,
@@ -63,6 +66,7 @@ def run_one(
             progress=lambda done: bar.update(task, advance=done),
             keep=keep,
             traces=traces,
+            fitting=lambda done, total: bar.update(fit, completed=done, total=total, visible=True),
         )
 
 
@@ -189,7 +193,13 @@ def recognised(root: Path) -> str:
     if len(found) == 1:
         return found[0]
     said = f"{root} holds {' and '.join(found)}" if found else f"{root} is no data set known here"
-    raise Mistake(f"{said}; choose with --on NAME (`unlazy list data --data {root}`)")
+    own = (
+        ""
+        if found
+        else "; own pictures go with boxes.csv, a COCO JSON or YOLO's text files beside them"
+        f" (--on box-folder), or plain as --on images:{root}"
+    )
+    raise Mistake(f"{said}; choose with --on NAME (`unlazy list data --data {root}`){own}")
 
 
 def training_split(name: str, root: Path | None) -> Any:

@@ -57,11 +57,11 @@ def bench(
     """
     from unlazy import distributed
     from unlazy.catalog import find
-    from unlazy.settings import override
+    from unlazy.settings import override_all
 
     if not benchmarks:
         raise Mistake("name a benchmark; `unlazy list benchmarks` has them")
-    chosen = [override(find("benchmarks", name)(), settings) for name in benchmarks]
+    chosen = override_all([find("benchmarks", name)() for name in benchmarks], settings)
     data = benchmark_data(chosen, on, options.data)
     folder = output or folder_of("bench", model, weights, fix)
     with distributed.started():

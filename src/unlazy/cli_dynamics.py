@@ -36,12 +36,12 @@ def dynamics(
     from unlazy.catalog import find, load_backbone
     from unlazy.report.dynamics import kept_models, write_plot
     from unlazy.report.write import claim
-    from unlazy.settings import override
+    from unlazy.settings import override_all
 
     if not benchmarks:
         raise Mistake("name a benchmark; `unlazy list benchmarks` has them")
     models = kept_models(run)
-    chosen = [override(find("benchmarks", name)(), settings) for name in benchmarks]
+    chosen = override_all([find("benchmarks", name)() for name in benchmarks], settings)
     data = benchmark_data(chosen, on, options.data)
     records: dict[str, list[tuple[int, Any]]] = {each.name: [] for each in chosen}
     with distributed.started():

@@ -6,6 +6,7 @@ ranks gives the same conclusion.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -18,6 +19,8 @@ from unlazy.geometry import Viewed
 from unlazy.tokens import Site, Trace
 
 RESAMPLES = 200
+NORMAL = 1.959964
+"""Of the standard normal distribution, 95 % lie this near to 0."""
 
 
 @dataclass(frozen=True)
@@ -219,13 +222,31 @@ class Estimate:
         return Estimate(self.value * factor, low, high)
 
 
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """95 % interval of a share of ``count`` independent pictures.
+
+    Source: Wilson (1927), Probable inference, the law of succession, and statistical inference.
+
+    >>> [round(end, 3) for end in wilson(0.0, 10)]
+    [0.0, 0.278]
+    """
+    square = NORMAL**2 / count
+    middle = (share + square / 2) / (1 + square)
+    half = math.sqrt(share * (1 - share) * square + square**2 / 4) / (1 + square)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 def estimates(each: Measure, seen: Seen, *, seed: int = 0) -> dict[str, Estimate]:
     """What a measure concludes, with percentile bootstrap intervals over images.
 
     A measure's ``resamples`` (0: no interval at all) and ``extremes`` (numbers, such as maxima and
-    entropies, for which resampling gives no valid interval) may say otherwise.
+    entropies, for which resampling gives no valid interval) may say otherwise. Where none of the
+    pictures counts, or all do, every resample is alike: a number that ``proportions(seen)`` of the
+    measure names, with how many pictures it is a share of, then has the Wilson interval (1927).
     """
     values = each.conclude(seen)
+    proportions = getattr(each, "proportions", None)
+    counts: Mapping[str, int] = {} if proportions is None else proportions(seen)
     turns = getattr(each, "resamples", RESAMPLES)
     extremes: frozenset[str] = getattr(each, "extremes", frozenset())
     if turns == 0 or len(seen.order) < 2:
@@ -236,6 +257,9 @@ def estimates(each: Measure, seen: Seen, *, seed: int = 0) -> dict[str, Estimate
     for key, number in values.items():
         if key in extremes:
             found[key] = Estimate(number)
+            continue
+        if key in counts and number in (0.0, 1.0):
+            found[key] = Estimate(number, *wilson(number, counts[key]))
             continue
         numbers = np.array([row.get(key, np.nan) for row in drawn])
         numbers = numbers[~np.isnan(numbers)]

@@ -8,10 +8,13 @@ import torch
 
 from planted_blocks import MODEL, save_model
 from unlazy.benchmarks.coarse_segmentation import CoarseSegmentation, Overlap
+from unlazy.benchmarks.whole_picture import shown_size
 from unlazy.catalog import load_backbone
 from unlazy.cli import main
+from unlazy.data.synthetic import Scenes
 from unlazy.geometry import Viewed
 from unlazy.ledger import Batch, Ledger
+from unlazy.report.bench import run_benchmark
 from unlazy.tokens import SHARED, Tokens, Trace, attention
 
 
@@ -103,6 +106,35 @@ def test_drawn_scenes_from_the_command_line(tmp_path, few):
     assert 0 < found["every_pixel"] < 0.35
     assert np.isfinite(found["jaccard"])
     assert record["parameters"]["view"]["resize"] == 64
+
+
+@pytest.mark.parametrize("changes", [{}, {"map": "attention"}, {"rule": "crate"}])
+def test_the_worst_and_the_best_are_shown_with_their_masks(changes):
+    scenes = Scenes(count=6, size=(64, 48), seed=1)
+    model = load_backbone(MODEL, weights="random")
+    benchmark = CoarseSegmentation(short_side=64, **changes)
+    outcome = run_benchmark(benchmark, model, scenes, source="scenes")
+    rows = outcome.measured.seen["coarse_segmentation"].kept["jaccard"]
+    names = outcome.measured.names
+    ranked = [names[index] for index in sorted(rows, key=rows.__getitem__)]
+    lowest, highest = outcome.sheet.groups
+    assert [panel.name for panel in lowest.panels] == ranked[:3]
+    assert [panel.name for panel in highest.panels] == ranked[:2:-1]
+    indices = {name: index for index, name in names.items()}
+    view = benchmark.view(model.facts)
+    for panel in (*lowest.panels, *highest.panels):
+        index = indices[panel.name]
+        assert panel.caption == f"Jaccard index {float(rows[index]):.2f}"
+        assert set(np.unique(panel.map)) <= {0.0, 1.0}
+        if benchmark.rule == "crate":
+            continue  # it is measured at the patches' centres
+        patch = panel.pixels.shape[-2] // len(panel.map)
+        sample = scenes[index]
+        seen = view(sample.image, mask=sample.mask)
+        height, width = shown_size(seen)
+        mask = (np.kron(panel.map, np.ones([patch] * 2)) > 0)[:height, :width]
+        truth = seen.mask[:height, :width].numpy() > 0
+        assert (mask & truth).sum() / (mask | truth).sum() == pytest.approx(float(rows[index]))
 
 
 def test_a_model_without_attention_is_told_what_to_do():

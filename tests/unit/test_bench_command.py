@@ -101,6 +101,20 @@ def test_the_same_model_may_add_records_and_replace_its_own(runs, few, capsys):
     assert len(list((runs / "out").glob("*.json"))) == 2
 
 
+def test_a_setting_reaches_the_benchmarks_that_have_it(runs, classes, capsys):
+    words = ("--data", classes, "--on", "imagenet", "--workers", "0", "-o", "out")
+    given = ("bench", "file:a", "knn", "classification", *words)
+    code, said = command(capsys, *given, "--set", "neighbours=3")
+    assert code == 1  # the model has 8 classes, the data two
+    assert "knows 8 classes" in said
+    record = json.loads((runs / "out" / "knn.json").read_text())
+    assert record["parameters"]["knn"]["neighbours"] == 3
+    code, said = command(capsys, *given, "--set", "neighbors=3")
+    assert code == 1
+    assert "knn and classification have no setting 'neighbors'" in said
+    assert "neighbours" in said
+
+
 @pytest.mark.parametrize("benchmark", ["knn", "linear"])
 def test_the_record_says_how_many_pictures_were_learned_from(runs, classes, capsys, benchmark):
     words = ("--data", classes, "--on", "imagenet", "--workers", "0", "-o", "out")
@@ -119,10 +133,16 @@ def test_the_record_says_how_many_pictures_were_learned_from(runs, classes, caps
 
 
 def test_progress_counts_the_training_pictures_too(runs, classes, capsys, monkeypatch):
-    totals, done = [], []
+    totals, done, fitted = [], [], []
 
     class Bar:
-        def update(self, task, *, total=0, advance=0):
+        def add_task(self, description, **options):
+            return "fit"
+
+        def update(self, task, *, total=0, advance=0, completed=0, visible=True):
+            if task == "fit":
+                fitted.append((completed, total))
+                return
             totals.append(total)
             done.append(advance)
 
@@ -134,6 +154,9 @@ def test_progress_counts_the_training_pictures_too(runs, classes, capsys, monkey
     words = ("--data", classes, "--on", "imagenet", "--workers", "0", "-o", "out")
     command(capsys, "bench", "file:a", "knn", *words)
     assert max(totals) == sum(done) == 10
+    assert not fitted
+    command(capsys, "bench", "file:a", "linear", *words, "--set", "epochs=2")
+    assert fitted == [(done, 12) for done in range(1, 13)]
 
 
 @pytest.mark.parametrize("kind", [NormClipping, NeighbourMedian, Pooled])

@@ -8,11 +8,20 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from reference.neighbours import votes as written_out
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.backbones.weights import CheckpointMismatch
 from unlazy.benchmarks.card_boxes import OtherMaps, SmallBoxes
-from unlazy.benchmarks.classification import KNN, Classification, Neighbours
+from unlazy.benchmarks.classification import (
+    KNN,
+    TIE,
+    Accuracy,
+    Classification,
+    Neighbours,
+    Vectors,
+    usual_view,
+)
 from unlazy.benchmarks.discovery import Discovery
 from unlazy.benchmarks.linear import LinearProbe
 from unlazy.benchmarks.masked_classification import MaskedAccuracy, MaskedClassification
@@ -102,26 +111,96 @@ def test_no_boxes_give_no_numbers():
     assert concluded(BoxHits(), planted([5]), batch_of([None])) == {}
 
 
-def test_neighbours_vote_as_written_out():
-    rng = np.random.default_rng(0)
-    bank = torch.nn.functional.normalize(torch.tensor(rng.normal(size=(50, 6))).float(), dim=1)
-    labels = torch.tensor(rng.integers(0, 4, 50))
-    queries = torch.tensor(rng.normal(size=(7, 6))).float()
-    votes = Neighbours(bank, labels, count=20)(queries)
-    for row, query in zip(votes, queries, strict=True):
-        cosine = (bank @ (query / query.norm())).tolist()
-        nearest = sorted(range(50), key=lambda index: -cosine[index])[:20]
-        expected = [0.0] * 4
-        for index in nearest:
-            expected[labels[index]] += float(np.exp(cosine[index] / 0.07))
+def test_accuracy_stands_beside_chance_and_the_most_frequent_class():
+    scores = torch.eye(4)[torch.tensor([0, 1, 1, 3, 0])]
+    trace = Trace(scores, {}, 1)
+    batch = dataclasses.replace(batch_of([None] * 5), labels=(0, 2, 2, 2, 1))
+    found = concluded(Accuracy(lambda image: image), trace, batch)
+    assert found == {"top1": pytest.approx(0.2), "chance": 0.25, "majority": 0.6}
+
+
+@pytest.mark.parametrize("kind", [Classification, KNN, LinearProbe])
+def test_every_classifier_has_both_baselines(kind):
+    outcome = run_benchmark(kind(), backbone(), SCENES, SCENES, source="scenes")
+    labels = [SCENES[index].label for index in range(len(SCENES))]
+    most = 100 * max(map(labels.count, labels)) / len(labels)
+    baselines = dict(outcome.compared()[1:])
+    assert baselines["a random class"].value == pytest.approx(12.5)
+    assert baselines["always the most frequent class"].value == pytest.approx(most)
+    assert baselines["a random class"].low is None
+
+
+def assert_votes(bank, labels, queries, *, count: int) -> None:
+    found = Neighbours(bank, labels, count=count)(queries)
+    for row, query in zip(found, queries, strict=True):
+        expected = written_out(
+            bank.numpy(), labels.tolist(), query.numpy(), k=count, temperature=0.07, tie=TIE
+        )
         assert row.tolist() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", [Classification, KNN, LinearProbe])
+def test_misses_and_hits_are_shown_with_both_classes(kind):
+    outcome = run_benchmark(kind(), backbone(), SCENES, Spread(SCENES, 16), source="scenes")
+    seen = outcome.measured.seen[kind.headline.measure]
+    names = {name: index for index, name in outcome.measured.names.items()}
+    misses, hits = outcome.sheet.groups
+    for group, hit in ((misses, 0), (hits, 1)):
+        members = [index for index, row in seen.kept["correct"].items() if row == hit]
+        assert len(group.panels) == min(12, len(members))
+        assert f"of {len(members)}" in group.meaning
+        for panel in group.panels:
+            index = names[panel.name]
+            told = SCENES.classes[int(seen.kept["told"][index])]
+            true = SCENES.classes[SCENES[index].label]
+            assert panel.caption == f"{told} / {true}"
+            assert (told == true) == bool(hit)
+            assert torch.equal(panel.pixels, View((32, 32))(SCENES[index].image).pixels)
+    assert misses.panels[0].caption in render([outcome])
+
+
+@pytest.mark.parametrize("count", [1, 7, 20])
+def test_neighbours_vote_as_written_out(count):
+    rng = np.random.default_rng(0)
+    some = torch.tensor(rng.normal(size=(20, 6))).float()
+    bank = torch.nn.functional.normalize(some, dim=1)[rng.integers(0, 20, 61)]  # with duplicates
+    labels = torch.tensor(rng.integers(0, 4, 61))
+    assert_votes(
+        bank,
+        labels,
+        torch.cat([torch.tensor(rng.normal(size=(7, 6))).float(), some[:5]]),
+        count=count,
+    )
+
+
+def test_neighbours_of_drawn_scenes_vote_as_written_out():
+    model = load_backbone("bundled:tiny-label")
+    scenes = Scenes(count=12, size=(64, 64), seed=3)
+    seen = look(model, scenes, [Vectors()], view=usual_view(model.facts)).seen["vectors"]
+    bank = Neighbours.among(seen)
+    twice = bank.vectors.repeat(2, 1)  # each picture twice, under another label
+    labels = torch.cat([bank.labels, bank.labels.roll(1)])
+    assert_votes(twice, labels, bank.vectors, count=5)
+
+
+def test_of_equal_neighbours_the_lower_index_votes_whatever_the_batch(monkeypatch):
+    bank = torch.nn.functional.normalize(torch.ones(37, 5), dim=1)
+    labels = torch.arange(37)
+    queries = torch.ones(9, 5)
+    expected = torch.zeros(9, 37)
+    expected[:, :3] = torch.tensor(1 / 0.07).exp()
+    for pairs in (2**27, 74):
+        monkeypatch.setattr("unlazy.benchmarks.classification.PAIRS", pairs)
+        votes = Neighbours(bank, labels, count=3)
+        torch.testing.assert_close(votes(queries), expected, rtol=1e-4, atol=0.0)
+        torch.testing.assert_close(votes(queries[:1]), expected[:1], rtol=1e-4, atol=0.0)
 
 
 def test_knn_and_linear_know_their_own_training_pictures():
     model = backbone()
     knn = run_benchmark(KNN(neighbours=1), model, SCENES, SCENES, source="scenes")
     assert knn.record.values["knn"]["top1"].value == 1.0
-    (row,) = knn.compared()
+    row, *_ = knn.compared()
     assert row[1].value == 100.0
     with pytest.raises(ValueError, match="training pictures"):
         run_benchmark(KNN(), model, SCENES, source="scenes")
@@ -148,6 +227,7 @@ def test_masking_nothing_is_clean_and_masking_all_leaves_one_class():
     clean = {found[f"{order}/0"] for order in ("highest", "lowest", "random")}
     empty = {found[f"{order}/100"] for order in ("highest", "lowest", "random")}
     assert len(clean) == 1
+    assert found["chance"] == 1 / 8
     assert empty == {0.125}  # of 24 scenes in 8 classes, 3 have the one class that is left
     plain = [
         model.classify(model.encode(model.normalise(view.pixels[None]))).argmax().item()
@@ -190,6 +270,29 @@ def test_a_model_without_classes_cannot_be_masked():
     model = backbone(num_classes=0)
     with pytest.raises(ValueError, match="no classifier"):
         run_benchmark(MaskedClassification(), model, SCENES, source="scenes")
+
+
+def test_a_linear_head_stands_in_for_a_missing_classifier():
+    model = backbone(num_classes=0)
+    masked = MaskedClassification(head="linear")
+    epochs: list[tuple[int, int]] = []
+    outcome = run_benchmark(
+        masked,
+        model,
+        SCENES,
+        SCENES,
+        source="scenes",
+        fitting=lambda done, total: epochs.append((done, total)),
+    )
+    found = outcome.record.values["masked_classification"]
+    linear = run_benchmark(LinearProbe(), model, SCENES, SCENES, source="scenes")
+    assert found["highest/0"].value == linear.record.values["linear"]["top1"].value
+    assert found["chance"].value == 1 / 8
+    assert outcome.record.data["training"]["n"] == len(SCENES)
+    assert "linear classifier" in outcome.record.verdict[0]
+    assert epochs == [(done, 600) for done in range(1, 601)]
+    with pytest.raises(ValueError, match="training pictures"):
+        run_benchmark(masked, model, SCENES, source="scenes")
 
 
 def test_bench_from_the_command_line(tmp_path, few, capsys):

@@ -52,7 +52,7 @@ def test_a_run_from_its_training_to_its_dynamics(tmp_path, few, monkeypatch, cap
     assert command(*words) == 0
     assert (tmp_path / "out" / "classification-00000008.json").is_file()
     assert kept.stat().st_mtime_ns == before  # what is there is not measured again
-    assert command(*words, "--set", "rule=center") == 1  # classification has no rule
+    assert command(*words, "--set", "rul=center") == 1  # none has it
     other = ("dynamics", tmp_path / "run" / "small", "point-in-box", "--set", "rule=center")
     assert command(*other, "--on", few, "-o", tmp_path / "out", "--workers", 0) == 0
     assert kept.stat().st_mtime_ns != before  # other settings are measured anew

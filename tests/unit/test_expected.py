@@ -1,13 +1,15 @@
 """`unlazy list data --data ROOT`, and data: names on the command line."""
 
+import json
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from unlazy.bench_inputs import recognised
 from unlazy.cli import main
-from unlazy.data.expected import EXPECTED, survey
+from unlazy.data.expected import EXPECTED, recognise, survey
 from unlazy.data.voc import VOC
 from unlazy.inputs import Mistake, dataset_of
 
@@ -55,6 +57,35 @@ def test_the_command_prints_counts_what_is_missing_and_where_it_is_had(capsys, r
     assert "voc12 val masks: 0 of 1,449 pictures" in out
     assert "no Pascal VOC 2012 in" in out
     assert "coco" not in out
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "yolo"])
+def test_own_pictures_with_boxes_are_recognised_last(capsys, tmp_path, root, kind):
+    own = tmp_path / "own"
+    own.mkdir()
+    Image.new("RGB", (20, 10)).save(own / "a.png")
+    with pytest.raises(Mistake, match=f"--on images:{own}"):
+        recognised(own)
+    if kind == "csv":
+        (own / "boxes.csv").write_text("a.png,1,1,9,9\n")
+    elif kind == "yolo":
+        (own / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    else:
+        annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 8, 8]}
+        image = {"id": 1, "file_name": "a.png", "width": 20, "height": 10}
+        categories = [{"id": 1, "name": "cat"}]
+        found = {"images": [image], "annotations": [annotation], "categories": categories}
+        (own / "boxes.json").write_text(json.dumps(found))
+    assert recognised(own) == "box-folder"
+    out, _ = run(capsys, "list", "data", "box", "--data", own)
+    assert "box-folder: 1 pictures, 1 with boxes" in out
+    assert "box-folder" not in recognise(root)
+
+
+def test_a_table_without_a_box_is_no_folder_of_boxes(tmp_path):
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    (tmp_path / "prices.csv").write_text("name,price\na.png,3\n")
+    assert recognise(tmp_path) == []
 
 
 def test_a_folder_that_is_none_is_a_mistake(capsys, root):

@@ -114,6 +114,23 @@ def test_intervals_cover_the_mean_and_spare_extremes():
     assert 0.7 < width / (2 * 1.96 * 0.1) < 1.3
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_of_no_or_all_pictures_has_the_wilson_interval(share):
+    from unlazy.benchmarks.classification import Accuracy
+
+    rows = torch.full((20,), share)
+    ledger, same = Ledger(), torch.zeros(20, dtype=torch.long)
+    ledger.add("accuracy", {"correct": rows, "label": same, "of": same + 4}, range(20))
+    ledger.indices.extend(range(20))
+    top1 = estimates(
+        Accuracy(lambda image: image), ledger.gather([Accuracy(torch.abs)])["accuracy"]
+    )
+    top1 = top1["top1"]
+    far = 1.959964**2 / (20 + 1.959964**2)  # Wilson (1927): z^2 / (n + z^2) where none counts
+    low, high = (0.0, far) if share == 0 else (1 - far, 1.0)
+    assert (top1.value, top1.low, top1.high) == pytest.approx((share, low, high), abs=1e-9)
+
+
 def test_rows_must_match_the_batch():
     with pytest.raises(ValueError, match="2 rows for 3 images"):
         Ledger().add("any", {"key": torch.zeros(2)}, [0, 1, 2])

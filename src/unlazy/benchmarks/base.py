@@ -59,6 +59,14 @@ class Headline:
     scale: float = 100.0
 
 
+Fitting = Callable[[int, int], None]
+"""Hears of a fit on vectors in memory: epochs done, and epochs in all."""
+
+
+def unseen(done: int, total: int) -> None:
+    """Nobody looks on."""
+
+
 def _cannot_learn(*_: Any) -> dict[str, Heads]:
     raise ValueError("nothing learns in epochs here")
 
@@ -73,6 +81,7 @@ class Inputs:
         training: labelled pictures to learn from, or None.
         look: passes a data set through the backbone under a view and lets measures observe it.
         learn: trains heads of tasks on the pictures of a lesson; task's name -> heads.
+        fitting: hears of the epochs of a fit on vectors that a look kept.
     """
 
     backbone: Backbone
@@ -80,6 +89,7 @@ class Inputs:
     training: Any | None
     look: Callable[[Any, Sequence[Measure], View], Measured]
     learn: Callable[[Any, Sequence[Task], View, Lesson], dict[str, Heads]] = _cannot_learn
+    fitting: Fitting = unseen
 
 
 class Benchmark(Protocol):

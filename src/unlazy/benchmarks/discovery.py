@@ -64,7 +64,7 @@ class Discovery(Methods):
     masks: bool = False
     longest: int | None = None
     name: ClassVar[str] = "discovery"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     published: ClassVar[tuple[Published, ...]] = tuple(
         Published(model, value, f"{source}, {spelled}", note, data)
         for place, (data, spelled) in enumerate(DATA.items())

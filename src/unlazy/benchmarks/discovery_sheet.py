@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from unlazy.benchmarks.discovery_methods import SPELLED, Method
-from unlazy.benchmarks.point_in_box import SHOWN
-from unlazy.benchmarks.sheet import Box, Group, Panel, Sheet
+from unlazy.benchmarks.sheet import SHOWN, Box, Group, Panel, Sheet
 from unlazy.benchmarks.whole_picture import shown_size
 from unlazy.data.spread import Spread
 from unlazy.geometry import View

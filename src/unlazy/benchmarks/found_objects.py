@@ -90,6 +90,11 @@ class FoundObjects:
             "pictures_without_box": float(len(seen.order) - boxed),
         }
 
+    def proportions(self, seen: Seen) -> dict[str, int]:
+        """CorLoc, and ``all_of_it``, are shares of the pictures that have boxes."""
+        kinds = ("corloc/", "all_of_it/")
+        return {key: len(seen.rows(key)) for key in seen.kept if key.startswith(kinds)}
+
 
 @dataclass(frozen=True)
 class _Known:

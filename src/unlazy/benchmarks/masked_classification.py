@@ -5,9 +5,9 @@ Source: *Vision Transformers Need More Than Registers*, Figure 2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torchvision.transforms.functional import gaussian_blur
 from unlazy.backbones.base import Backbone
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.classification import check_classes, usual_view
+from unlazy.benchmarks.linear import LinearProbe
 from unlazy.benchmarks.paper_a import FIGURE_2
 from unlazy.benchmarks.sheet import Curve, Sheet
 from unlazy.geometry import View
@@ -37,22 +38,26 @@ class MaskedAccuracy:
     """Top-1 with a growing share of the patches hidden in the input, in three orders.
 
     Patches are scored once, on the whole picture. Rows ``highest``, ``lowest``, ``random``
-    (S,): 1 where the class is still found, for each share. Numbers: ``clean``; for each order
-    ``ORDER/PERCENT`` and ``ORDER/area``, the mean over the shares.
+    (S,): 1 where the class is still found, for each share; ``of``, the number of classes. Numbers:
+    for each order ``ORDER/PERCENT``, of which ``ORDER/0`` is the whole picture's, and
+    ``ORDER/area``, the mean over the shares; ``chance``, 1 / the number of classes.
 
     Attributes:
-        backbone: with a classifier.
+        backbone: that sees the masked pictures.
+        classify: image vectors (B, E) -> scores (B, C); None: the backbone's own classifier.
         fill: what hides a patch: ``mean`` (zero after normalisation), ``black``, ``grey`` (127), or
             ``blur`` (the picture itself, blurred by the length of a patch).
         seed: of the random order.
     """
 
     backbone: Backbone
+    classify: Callable[[Tensor], Tensor] | None = None
     score: Score = "cosine"
     fill: Fill = "mean"
     shares: tuple[float, ...] = SHARES
     seed: int = 0
     name: str = "masked_classification"
+    extremes: ClassVar[frozenset[str]] = frozenset({"chance"})
 
     @property
     def reads(self) -> frozenset[Site]:
@@ -72,7 +77,7 @@ class MaskedAccuracy:
             "random": self._random(batch.indices, scores.shape[1]).to(images.device),
         }
         clean = self._correct(trace.image, labels)
-        found: dict[str, Tensor] = {}
+        found = {"of": torch.full_like(labels, self._scores(trace.image).shape[1])}
         for name, order in orders.items():
             columns = []
             for share in self.shares:
@@ -88,16 +93,24 @@ class MaskedAccuracy:
         return found
 
     def conclude(self, seen: Seen) -> dict[str, float]:
-        """Top-1 in [0, 1] at each share, and its mean over the shares."""
+        """Top-1 in [0, 1] at each share, its mean over the shares, and chance."""
         found = {}
         for name, curve in mean_curves(seen).items():
             keys = [f"{name}/{share * 100:.0f}" for share in self.shares]
             found |= dict(zip(keys, curve.tolist(), strict=True))
             found[f"{name}/area"] = float(curve.mean())
-        return found
+        return found | {"chance": float((1 / seen.stack("of")).mean())}
+
+    def proportions(self, seen: Seen) -> dict[str, int]:
+        """Top-1 at each share of the patches is a share of all pictures."""
+        percent = [f"{share * 100:.0f}" for share in self.shares]
+        return {f"{order}/{each}": len(seen.order) for order in ORDERS for each in percent}
 
     def _correct(self, image: Tensor, labels: Tensor) -> Float[Tensor, " B"]:
-        return (self.backbone.classify(image).argmax(1) == labels).float()
+        return (self._scores(image).argmax(1) == labels).float()
+
+    def _scores(self, image: Tensor) -> Float[Tensor, "B C"]:
+        return (self.classify or self.backbone.classify)(image)
 
     def _random(self, indices: Sequence[int], patches: int) -> Tensor:
         """An order a picture, the same whatever its batch."""
@@ -132,17 +145,21 @@ def _pixels(hidden: Tensor, grid: tuple[int, int], images: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class MaskedClassification:
-    """Top-1 by the model's own classifier while patches of high, low or no score are hidden.
+    """Top-1 while patches of high, low or no score are hidden.
 
     A lazy model keeps its accuracy when its highest patches go: they are background. The paper
     does not say what hides a patch; ``mean`` follows its code.
+
+    Attributes:
+        head: who tells the class: ``model``, its own classifier, as in the paper; ``linear``, the
+            benchmark ``linear``'s, for models without one or with other classes than the data's.
     """
 
     score: Score = "cosine"
     fill: Fill = "mean"
+    head: Literal["model", "linear"] = "model"
     name: ClassVar[str] = "masked-classification"
-    version: ClassVar[int] = 1
-    needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
+    version: ClassVar[int] = 2
     headline: ClassVar[Headline] = Headline(
         "masked_classification",
         "highest/71",
@@ -150,6 +167,7 @@ class MaskedClassification:
             ("random patches hidden", "random/71"),
             ("lowest patches hidden", "lowest/71"),
             ("nothing hidden", "highest/0"),
+            ("a random class", "chance"),
         ),
     )
     published: ClassVar[tuple[Published, ...]] = (
@@ -165,18 +183,40 @@ class MaskedClassification:
         ),
     )
 
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Labels; a linear head also learns from training pictures."""
+        return frozenset({"labels", "training"} if self.head == "linear" else {"labels"})
+
     def view(self, facts: Facts) -> View:
         """The middle of the picture: 256 to 224 pixels."""
         return usual_view(facts)
 
+    def learns_from(self, training: Any) -> Any:
+        """The training pictures that a linear head is fitted to."""
+        return LinearProbe().learns_from(training)
+
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
-        """One pass over the pictures, 22 forwards each.
+        """One pass over the pictures, 22 forwards each; a linear head is fitted before.
 
         Raises:
             ValueError: the model has no classifier, or the data are of other classes.
         """
-        check_classes(inputs)
-        return [MaskedAccuracy(inputs.backbone, self.score, self.fill)]
+        classify = None
+        if self.head == "linear":
+            classify = LinearProbe().classifier(inputs)
+        else:
+            check_classes(inputs)
+        return [MaskedAccuracy(inputs.backbone, classify, self.score, self.fill)]
+
+    def notes(self, facts: Facts) -> tuple[str, ...]:
+        """Whose classes these are, where they are not the model's."""
+        if self.head == "model":
+            return ()
+        return (
+            "classes are told by a linear classifier on frozen image vectors, fitted to the"
+            " training pictures; published figures are of the models' own classifiers",
+        )
 
     def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:
         """Top-1 over the share of masked patches, and the area under each curve."""

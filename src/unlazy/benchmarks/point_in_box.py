@@ -16,7 +16,7 @@ from jaxtyping import Float
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.classification import usual_view
 from unlazy.benchmarks.paper_a import TABLE_1, TABLE_3
-from unlazy.benchmarks.sheet import Box, Group, Panel, Sheet
+from unlazy.benchmarks.sheet import SHOWN, Box, Group, Panel, Sheet
 from unlazy.data.spread import Chosen, Spread
 from unlazy.geometry import View, box_to_grid
 from unlazy.ledger import Batch, Measure, Observation, Seen, Some
@@ -25,7 +25,6 @@ from unlazy.metrics import SMALL_BOX, centre, chance, point_in_box, ranking_auc
 from unlazy.scores import Score, patch_score
 from unlazy.tokens import SHARED, Facts, Site, Trace
 
-SHOWN = 12  # pictures a group on the page
 Rule = Literal["overlap", "center"]
 Against = Literal["image", "cls"]
 
@@ -148,6 +147,15 @@ class BoxHits:
                 found |= {f"{subset}/{key}": _mean(row[members]) for key, row in rows.items()}
         return {key: value for key, value in found.items() if not np.isnan(value)}
 
+    def proportions(self, seen: Seen) -> dict[str, int]:
+        """Hits are shares of the pictures of their subset."""
+        found = self.conclude(seen)
+        return {
+            f"{subset}/hit": int(found[f"{subset}/pictures"])
+            for subset in ("all", "single", "single_small25")
+            if f"{subset}/hit" in found
+        }
+
 
 def _mean(row: np.ndarray) -> float:
     """Of what is not NaN: an AUC needs patches on both sides."""
@@ -168,7 +176,7 @@ class PointInBox:
     against: Against = "image"
     rule: Rule = "overlap"
     name: ClassVar[str] = "point-in-box"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[Need]] = frozenset({"boxes"})
     headline: ClassVar[Headline] = Headline(
         "point_in_box",

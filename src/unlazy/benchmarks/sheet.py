@@ -8,6 +8,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+SHOWN = 12
+"""Pictures a group on the page, at most."""
+
 
 @dataclass(frozen=True)
 class Box:

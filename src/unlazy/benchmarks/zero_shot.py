@@ -12,17 +12,15 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
-from unlazy.benchmarks.classification import Accuracy, usual_view
+from unlazy.benchmarks.classification import BASELINES, Accuracy, Told
 from unlazy.benchmarks.paper_a import TABLE_9
-from unlazy.geometry import View
 from unlazy.ledger import Measure
-from unlazy.tokens import Facts
 
 _TEXT = "A, ablation under text supervision"
 
 
 @dataclass(frozen=True)
-class ZeroShot:
+class ZeroShot(Told):
     """Top-1 by the nearest class name, for models with a text tower.
 
     The names are the data's own: ImageNet's from its word list, which differ from the curated ones
@@ -34,19 +32,15 @@ class ZeroShot:
 
     templates: Literal["openai", "simple"] = "openai"
     name: ClassVar[str] = "zero-shot-classification"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
-    headline: ClassVar[Headline] = Headline("zero_shot", "top1")
+    headline: ClassVar[Headline] = Headline("zero_shot", "top1", baselines=BASELINES)
     published: ClassVar[tuple[Published, ...]] = (
         Published("ViT-B/16, CLS (attention pool)", TABLE_9["Attention-Pool"].imagenet, _TEXT),
         Published("ViT-B/16, max", TABLE_9["Max-Pool"].imagenet, _TEXT),
         Published("ViT-B/16, LazyStrike, 1 patch", TABLE_9["M = 1"].imagenet, _TEXT),
         Published("ViT-B/16, LazyStrike, half", TABLE_9["M = 98"].imagenet, _TEXT),
     )
-
-    def view(self, facts: Facts) -> View:
-        """The middle of the picture: 256 to 224 pixels."""
-        return usual_view(facts)
 
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
         """Passes the class names through the text tower first.

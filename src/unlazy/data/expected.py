@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unlazy.data.box_folder import BoxFolder
 from unlazy.data.coco import COCO, LIST, COCO20k
 from unlazy.data.coco128 import COCO128
 from unlazy.data.imagenet import ImageNet
@@ -19,6 +20,7 @@ from unlazy.data.tiny_imagenet import NUM_TRAIN, NUM_VAL, TinyImageNet
 from unlazy.data.voc import voc07, voc12
 
 SHOWN = 3  # problems that are printed
+BOX_FOLDER = "box-folder"
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _counted(data: Any) -> dict[str, int]:
 
 
 def recognise(root: Path) -> list[str]:
-    """Names of the known data sets of which a part is in a folder."""
+    """Names of the known data sets of which a part is in a folder; else ``box-folder`` if it is."""
     found = []
     for expected in EXPECTED:
         if expected.name in found:
@@ -175,4 +177,13 @@ def recognise(root: Path) -> list[str]:
         except (OSError, ValueError, Unreadable):
             continue
         found.append(expected.name)
-    return found
+    return found or [BOX_FOLDER] * (own_boxes(root) is not None)
+
+
+def own_boxes(root: Path) -> BoxFolder | None:
+    """A folder of somebody's own pictures with boxes; None where there is no box in it."""
+    try:
+        data = BoxFolder(root)
+    except (OSError, ValueError, Unreadable):
+        return None
+    return data if any(each.objects for each in data.entries) else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from unlazy.backbones.base import Backbone
 from unlazy.batches import Used
-from unlazy.benchmarks.base import Benchmark, Inputs, Published
+from unlazy.benchmarks.base import Benchmark, Fitting, Inputs, Published, unseen
 from unlazy.benchmarks.sheet import Sheet
 from unlazy.data.labelled import Labelled, check_same_classes
 from unlazy.data.sample import Unreadable
@@ -107,6 +107,7 @@ def run_benchmark(
     progress: Callable[[int], None] | None = None,
     keep: Path | None = None,
     traces: TraceFiles | None = None,
+    fitting: Fitting = unseen,
 ) -> Outcome:
     """Run a benchmark; under torchrun all ranks take part and get the same.
 
@@ -124,6 +125,7 @@ def run_benchmark(
             it once the Record is written.
         traces: of this model, to be read where they are there and kept where not; heads that learn
             in epochs see pictures changed each time and run the model.
+        fitting: hears of the epochs of a classifier that is fitted on image vectors.
 
     Raises:
         ValueError: the pictures lack what the benchmark needs, or none could be used.
@@ -134,7 +136,7 @@ def run_benchmark(
     if "labels" in benchmark.needs:
         evaluated = Labelled(evaluated)
         training = None if training is None else Labelled(training)
-    passing = Passing(backbone, batch_size, workers, progress, traces)
+    passing = Passing(backbone, batch_size, workers, progress, traces, fitting)
     passes: Passes = {}
     inputs = passing.inputs(evaluated, training, kept, passes)
     measures = benchmark.measures(inputs)

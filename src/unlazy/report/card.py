@@ -54,7 +54,8 @@ def results(backbone: TrainedViT, splits: Splits) -> dict[str, Any]:
     if splits.training is not None:
         bank = among(splits.training, len(splits.validation))
         vectors = measure(backbone, bank, [Vectors()], view=view).seen["vectors"]
-        measures.append(Accuracy(Neighbours.among(vectors), name="knn"))
+        device = next(backbone.parameters()).device
+        measures.append(Accuracy(Neighbours.among(vectors, device), name="knn"))
         sought = len(vectors.order)
     if backbone.classifier() is not None:
         measures.append(Accuracy(backbone.classify))

@@ -73,6 +73,10 @@ _MASKED = {
     f"{order}/area": f"mean over these shares, {words} masked first: the area under the curve"
     for order, words in _ORDERS.items()
 }
+_NEEDS_NO_MODEL = {
+    "chance": "the same for naming classes at random, 1 / their number: the baseline to beat",
+    "majority": "the same for always naming the most frequent class: the baseline to beat",
+}
 
 
 def small_boxes(words: Mapping[str, str]) -> dict[str, str]:
@@ -94,11 +98,15 @@ MEANINGS: dict[str, Mapping[str, str]] = {
         for subset, words in _SUBSETS.items()
         for key, text in _BOX_HITS.items()
     },
-    "knn": {"top1": "share of the pictures whose class the nearest training pictures vote for"},
-    "accuracy": {"top1": "share of the pictures whose class the model's own classifier finds"},
-    "linear": {"top1": "share of the pictures whose class a trained linear classifier finds"},
-    "zero_shot": {"top1": "share of the pictures whose class has the name that is most alike"},
-    "masked_classification": _MASKED,
+    "knn": _NEEDS_NO_MODEL
+    | {"top1": "share of the pictures whose class the nearest training pictures vote for"},
+    "accuracy": _NEEDS_NO_MODEL
+    | {"top1": "share of the pictures whose class the model's own classifier finds"},
+    "linear": _NEEDS_NO_MODEL
+    | {"top1": "share of the pictures whose class a trained linear classifier finds"},
+    "zero_shot": _NEEDS_NO_MODEL
+    | {"top1": "share of the pictures whose class has the name that is most alike"},
+    "masked_classification": _MASKED | {"chance": _NEEDS_NO_MODEL["chance"]},
     "other_maps": {
         "point_in_box/attention": "share of the pictures whose most attended patch lies on the"
         " object",

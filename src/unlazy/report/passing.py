@@ -8,7 +8,7 @@ from typing import Any
 
 from unlazy.backbones.base import Backbone
 from unlazy.batches import Used, none_usable
-from unlazy.benchmarks.base import Inputs
+from unlazy.benchmarks.base import Fitting, Inputs, unseen
 from unlazy.data.spread import Spread
 from unlazy.geometry import View
 from unlazy.ledger import Measure
@@ -32,6 +32,7 @@ class Passing:
     workers: int = 0
     progress: Callable[[int], None] | None = None
     traces: TraceFiles | None = None
+    fitting: Fitting = unseen
 
     def quietly(self) -> Passing:
         """In this process and without progress, for few pictures."""
@@ -86,4 +87,4 @@ class Passing:
             note(lesson.pictures, used)
             return heads
 
-        return Inputs(self.backbone, evaluated, training, look, learn_from)
+        return Inputs(self.backbone, evaluated, training, look, learn_from, self.fitting)
