@@ -85,6 +85,30 @@ def test_the_page_has_the_headline_baselines_published_figures_and_what_went_wro
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
 
 
+def sections(text):
+    return re.findall(r'<section class="benchmark" id="([^"]+)".*?</section>', text, re.DOTALL)
+
+
+def test_a_later_run_of_other_benchmarks_keeps_what_the_page_showed(tmp_path):
+    first, second = outcome(), outcome(Drawn)
+    first.record.write(tmp_path / "point-in-box.json")
+    write_bench_page([first], tmp_path)
+    second.record.write(tmp_path / "drawn.json")
+    text = write_bench_page([second], tmp_path).read_text()
+    assert sections(text) == ["point-in-box", "drawn"]
+    assert text.count("<image ") == render([first, second]).count("<image ")
+    assert "On boxes &lt;b&gt;." in text
+    again = write_bench_page([second], tmp_path).read_text()
+    assert again.split() == text.split()
+    (tmp_path / "point-in-box.json").write_text("{}")  # another Record has its name now
+    assert sections(write_bench_page([second], tmp_path).read_text()) == ["drawn"]
+
+
+def test_a_page_of_another_kind_is_replaced(tmp_path):
+    (tmp_path / "index.html").write_bytes(b"\xff<section>")
+    assert sections(write_bench_page([outcome()], tmp_path).read_text()) == ["point-in-box"]
+
+
 @pytest.mark.parametrize("kind", [Drawn, Plain])
 def test_other_benchmarks_draw_their_own_or_nothing(kind):
     text = render([outcome(), outcome(kind)])

@@ -31,7 +31,7 @@ from unlazy.catalog import find, load_backbone, table
 from unlazy.data.spread import Spread
 from unlazy.data.synthetic import Scenes
 from unlazy.geometry import View
-from unlazy.ledger import Batch, Ledger
+from unlazy.ledger import Batch, Ledger, estimates, wilson
 from unlazy.measure import measure as look
 from unlazy.report.bench import run_benchmark
 from unlazy.report.bench_page import render
@@ -93,6 +93,16 @@ def test_point_in_box_counts_hits_of_the_planted_patch_in_each_subset():
     assert (found["single_small25/pictures"], found["single_small25/hit"]) == (1, 1.0)
     assert found["single/chance"] == pytest.approx((1 / 16 + 9 / 16) / 2)
     assert found["single/centre"] == pytest.approx((1 / 4 + 1) / 2)
+
+
+def test_misses_alone_have_an_interval_by_their_number():
+    ledger, measure = Ledger(), BoxHits()
+    batch = batch_of([BOX, BOX, TWO])
+    ledger.add(measure.name, measure.observe(planted([0, 3, 4]), batch), batch.indices)
+    ledger.indices.extend(batch.indices)
+    found = estimates(measure, ledger.gather([measure])[measure.name])
+    assert (found["all/hit"].low, found["all/hit"].high) == pytest.approx(wilson(0.0, 3))
+    assert (found["single/hit"].low, found["single/hit"].high) == pytest.approx(wilson(0.0, 2))
 
 
 def test_point_in_box_against_cls_and_by_the_centre_rule():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,12 @@ from unlazy.report.numbers import Cell, Row, Table
 from unlazy.report.page import fill
 from unlazy.report.sheets import painted
 from unlazy.whole_files import write_whole
+
+SECTION = re.compile(
+    r'<section class="benchmark" id="(?P<name>[^"]+)" data-record="(?P<mark>\w+)">.*?</section>',
+    re.DOTALL,
+)
+"""One benchmark on a page; text in it is escaped, so nothing else can end it."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +40,36 @@ class Line:
 def write_bench_page(outcomes: Sequence[Outcome], out: Path) -> Path:
     """Write ``index.html`` of one model's benchmarks into the folder ``out``; returns its path.
 
+    What the page that is there shows of other benchmarks, whose Records are still those in the
+    folder, stays on it, pictures included.
+
     Raises:
         OSError: the folder cannot be written; a page that was there stays.
     """
     path = out / "index.html"
-    write_whole(path, render(outcomes).encode())
+    own = {each.benchmark.name for each in outcomes}
+    earlier = [text for name, text in _earlier(path) if name not in own]
+    write_whole(path, render(outcomes, earlier).encode())
     return path
 
 
-def render(outcomes: Sequence[Outcome]) -> str:
-    """The page as text."""
+def _earlier(page: Path) -> Iterator[tuple[str, str]]:
+    """(benchmark, its section) of a page that was written before, as far as Records bear it out."""
+    if not page.is_file():
+        return
+    for found in SECTION.finditer(page.read_text(errors="replace")):
+        record = page.with_name(f"{found['name']}.json")
+        if record.is_file() and _mark(record.read_text(errors="replace")) == found["mark"]:
+            yield found["name"], found[0]
+
+
+def _mark(record: str) -> str:
+    """By which a section knows its Record."""
+    return hashlib.sha256(record.encode()).hexdigest()
+
+
+def render(outcomes: Sequence[Outcome], earlier: Sequence[str] = ()) -> str:
+    """The page as text, with sections of an earlier page first."""
     first = outcomes[0].record
     content = {
         "kind": "bench",
@@ -49,7 +77,7 @@ def render(outcomes: Sequence[Outcome]) -> str:
         "title": str(first.model["name"]),
         "fix": first.fix,
         "random": first.model.get("weights") == "random",
-        "source": str(first.data["source"]),
+        "earlier": earlier,
         "benchmarks": [_benchmark(each) for each in outcomes],
     }
     return fill("bench.html.j2", content)
@@ -62,6 +90,8 @@ def _benchmark(outcome: Outcome) -> dict[str, Any]:
     parts = ("parameters", "data", "timing", "environment", "model")
     return {
         "name": benchmark.name,
+        "mark": _mark(record.to_json()),
+        "source": str(record.data["source"]),
         "version": benchmark.version,
         "about": _first_sentence(type(benchmark).__doc__ or ""),
         "percent": benchmark.headline.scale == 100,
