@@ -3,42 +3,81 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import Any
 
 from unlazy.bench_inputs import Data, run_one, run_several
 from unlazy.console import progress
-from unlazy.inputs import Options, device_of, workers_of
+from unlazy.inputs import Mistake, Options, device_of, workers_of
 
 NO_TRAINING = "there is no training split beside these pictures"
 
 
-def gather(made: list[tuple[str, Any]], data: Data, options: Options, *, keep: Path) -> list[Any]:
+def gather(
+    made: list[tuple[str, Any]], data: Data, options: Options, *, keep: Path
+) -> tuple[list[Any], dict[str, str]]:
     """Evidence of each (label, Backbone), on all ranks; a Backbone is freed after its turn.
 
     Nearest neighbours are sought for models of which one with, or without, registers is there too.
+    A model that cannot be measured does not end the others; under torchrun if no rank can.
+
+    Returns:
+        the evidence; label -> why a model was not measured.
+
+    Raises:
+        Mistake: none could be measured.
     """
+    from torch.cuda import OutOfMemoryError
+
+    from unlazy import distributed
     from unlazy.report.claims.families import are_pair
 
     facts = [backbone.facts for _, backbone in made]
-    evidence = []
+    evidence, failed = [], {}
     for place, own in enumerate(facts):
         label, backbone = made.pop(0)
-        started = time.perf_counter()
-        backbone.to(device_of(options.device))
-        folder = keep / str(place)
-        found = _observed(label, backbone, data, options, folder / "pass")
-        outcomes, not_run = _probed(found, backbone, data, options, folder / "probes")
-        if any(are_pair(own, other) for other in facts):
-            outcome, reason = _neighbours(label, backbone, data, options, folder / "knn")
+        paired, folder = any(are_pair(own, other) for other in facts), keep / str(place)
+        try:
+            evidence.append(_measured(label, backbone, data, options, folder, paired=paired))
+        except (Mistake, ValueError, OutOfMemoryError) as problem:
+            if not distributed.all_failed(f"claims/{place}"):
+                raise Mistake(f"{label}: {problem}") from problem
+            failed[label] = str(problem)
+    if not evidence:
+        said = "; ".join(f"{label}: {reason}" for label, reason in failed.items())
+        raise Mistake(f"no model could be measured: {said}")
+    return evidence, failed
+
+
+def _measured(
+    label: str, backbone: Any, data: Data, options: Options, keep: Path, *, paired: bool
+) -> Any:
+    """All that is measured of one model."""
+    from unlazy.report.claims.clock import running
+
+    backbone.to(device_of(options.device))
+    with running(_notes(label, backbone, data, keep)) as clock:
+        found = _observed(label, backbone, data, options, keep / "pass")
+        outcomes, not_run = _probed(found, backbone, data, options, keep / "probes")
+        if paired:
+            outcome, reason = _neighbours(label, backbone, data, options, keep / "knn")
             outcomes |= {} if outcome is None else {"knn": outcome}
             not_run |= {"knn": reason} if reason else {}
-        seconds = time.perf_counter() - started
-        evidence.append(
-            dataclasses.replace(found, outcomes=outcomes, not_run=not_run, seconds=seconds)
-        )
-    return evidence
+    return dataclasses.replace(found, outcomes=outcomes, not_run=not_run, seconds=clock.seconds)
+
+
+def _notes(label: str, backbone: Any, data: Data, keep: Path) -> Path | None:
+    """The file of the seconds that this model took on these pictures; of the main rank alone."""
+    from unlazy import distributed
+    from unlazy.identity import Unidentified, model_identity
+
+    if not distributed.on_main():
+        return None
+    try:
+        about = (label, data.name, len(data.opened[False]))
+        return keep / f"seconds-{model_identity(backbone, about=about)[:16]}"
+    except Unidentified:
+        return None
 
 
 def _observed(label: str, backbone: Any, data: Data, options: Options, keep: Path) -> Any:

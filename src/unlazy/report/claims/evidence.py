@@ -40,8 +40,7 @@ class Evidence:
         parameters: of the model, all of them.
         outcomes: probe or benchmark -> what came of it.
         not_run: probe or benchmark -> why there is nothing.
-        seconds: wall time of all that was measured, learning included; of this run alone where it
-            went on from a killed one.
+        seconds: wall time of all that was measured, learning included, over all runs that it took.
     """
 
     findings: Findings
