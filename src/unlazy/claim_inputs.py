@@ -11,6 +11,11 @@ from unlazy.console import progress
 from unlazy.inputs import Mistake, Options, device_of, workers_of
 
 NO_TRAINING = "there is no training split beside these pictures"
+NO_LABELS_NEEDED = ("position", "pixels")
+HALVES = (
+    "there is no training split beside these pictures: every second one was learned from, the"
+    " others were evaluated"
+)
 
 
 def gather(
@@ -104,23 +109,49 @@ def _observed(label: str, backbone: Any, data: Data, options: Options, keep: Pat
 def _probed(
     found: Any, backbone: Any, data: Data, options: Options, keep: Path
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Outcomes of claim 4's probes, and why some were not run."""
+    """Outcomes of claim 4's probes, and why some were not run.
+
+    Without a training split, those that need no labels learn from every second picture and are
+    asked about the others; their Records say so.
+    """
     from unlazy.catalog import find
-    from unlazy.report.claims.content import PROBES, settings
+    from unlazy.report.claims.content import FEWEST, PROBES, settings
     from unlazy.report.claims.evidence import lacking
     from unlazy.settings import override
 
-    if data.training is None:
-        return {}, dict.fromkeys(PROBES, NO_TRAINING)
     not_run = {name: reason for name in PROBES if (reason := lacking(found, name))}
-    count = len(data.opened[False])
+    halved = data.training is None
+    if halved:
+        data, without = _halves(data), set(PROBES) - set(NO_LABELS_NEEDED)
+        few = len(data.training) < FEWEST
+        not_run |= dict.fromkeys(PROBES if few else without, NO_TRAINING)
+    count = len(data.training if halved else data.opened[False])
     chosen = [
         override(find("probes", name)(), settings(name, count))
         for name in PROBES
         if name not in not_run
     ]
+    if not chosen:
+        return {}, not_run
     outcomes = run_several(chosen, backbone, data, options, label=found.label, keep=keep)
-    return {each.benchmark.name: each for each in outcomes}, not_run
+    return {each.benchmark.name: _told(each, halved) for each in outcomes}, not_run
+
+
+def _halves(data: Data) -> Data:
+    """Every second picture to learn from, the others to evaluate."""
+    from unlazy.data.spread import Chosen
+
+    pictures = data.opened[False]
+    learned, asked = (Chosen(pictures, range(first, len(pictures), 2)) for first in (1, 0))
+    return Data(data.name, {False: asked}, learned)
+
+
+def _told(outcome: Any, halved: bool) -> Any:
+    """The outcome, with what it learned from where there was no training split."""
+    if not halved:
+        return outcome
+    record = dataclasses.replace(outcome.record, verdict=(*outcome.record.verdict, HALVES))
+    return dataclasses.replace(outcome, record=record)
 
 
 def _neighbours(

@@ -136,14 +136,24 @@ def test_one_model_with_its_control_on_pictures_without_a_training_split(pair, t
     words = ["--on", "scenes", "--pictures", "32", "--random", "-o", str(tmp_path)]
     done(["claims", pair[0], *words])
     names = sorted(path.name for path in tmp_path.glob("*.json"))
-    assert names == ["record-file-net-random-weights.json", "record-file-net.json"]
-    control, record = (json.loads((tmp_path / name).read_text()) for name in names)
+    own = ("file-net-random-weights.json", "file-net.json")
+    kinds = ("pixels", "position", "record")
+    assert names == [f"{kind}-{each}" for kind in kinds for each in own]
+    control, record = (json.loads((tmp_path / f"record-{each}").read_text()) for each in own)
     assert (record["model"]["control"], control["model"]["control"]) == (False, True)
     assert control["model"]["weights"] == "random"
     answers = record["benchmark"]["claims"]
     assert record["data"]["n"] == 32
     assert "one size only" in answers[1]["reason"]
-    assert "Not run" in answers[3]["reason"]
+    assert "Not run: token-class (there is no training split" in answers[3]["reason"]
+    halves = "every second one was learned from, the others were evaluated"
+    assert {note.split(":")[0] for note in answers[3]["notes"] if halves in note} == {
+        "position",
+        "pixels",
+    }
+    pixels = json.loads((tmp_path / "pixels-file-net.json").read_text())
+    assert pixels["data"]["n"] == 16
+    assert any(halves in note for note in pixels["verdict"])
     assert "no pair" in answers[4]["reason"]
     assert not any("kwh" in key or "kg" in key for key in record["timing"])
     page = (tmp_path / "index.html").read_text()
@@ -195,7 +205,7 @@ def test_a_model_that_cannot_be_measured_does_not_end_the_others(pair, tmp_path,
     words = ["--on", "scenes", "--pictures", "8", "-o", str(out)]
     done(["claims", bad, pair[0], *words])
     said = capsys.readouterr().out
-    assert [path.name for path in out.glob("*.json")] == ["record.json"]
+    assert [path.name for path in out.glob("record*.json")] == ["record.json"]
     page = (out / "index.html").read_text()
     for words in ("file:sick", "was not measured", "not finite"):
         assert words in page
