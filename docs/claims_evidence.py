@@ -91,7 +91,7 @@ def titles() -> list[str]:
 
 
 def statistics(key: str, claim: int) -> str:
-    """The numbers behind a claim, a row a statistic, a column a model; why, where there are none."""
+    """A row a statistic behind a claim, a column a model; why, where there are none."""
     columns = models(key)
     rows: dict[str, list[str]] = {}
     for place, record in enumerate(columns.values()):
