@@ -91,13 +91,16 @@ def titles() -> list[str]:
 
 
 def statistics(key: str, claim: int) -> str:
-    """The numbers behind a claim: a row a statistic, a column a model."""
+    """A row a statistic behind a claim, a column a model; why, where there are none."""
     columns = models(key)
     rows: dict[str, list[str]] = {}
     for place, record in enumerate(columns.values()):
         for each in record["benchmark"]["claims"][claim - 1]["statistics"]:
             row = rows.setdefault(each["label"], ["–"] * len(columns))
             row[place] = number(each["found"])
+    if not rows:
+        claims = (record["benchmark"]["claims"][claim - 1] for record in columns.values())
+        return "\n".join(dict.fromkeys(each["reason"] for each in claims))
     return markdown(["statistic", *columns], [[label, *cells] for label, cells in rows.items()])
 
 

@@ -18,6 +18,7 @@ from performance import (
     memory,
     point_in_box,
     pooling,
+    probes,
     report,
     shards,
 )
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "discovery-forward": discovery_forward.figures,
     "point-in-box": point_in_box.figures,
     "shards": shards.figures,
+    "probes": probes.figures,
 }
 
 

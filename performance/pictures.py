@@ -29,16 +29,24 @@ def write_photos(folder: Path, count: int, *, short_side: int) -> None:
 
 
 class Noise:
-    """``count`` pictures of smooth coloured noise, drawn when they are asked for."""
+    """``count`` pictures of smooth coloured noise, drawn when they are asked for.
 
-    def __init__(self, count: int, size: tuple[int, int]) -> None:
-        self.count, self.size = count, size
+    Args:
+        count: how many.
+        size: (height, width).
+        first: number of the first; pictures of the same number are the same.
+    """
+
+    def __init__(self, count: int, size: tuple[int, int], *, first: int = 0) -> None:
+        self.count, self.size, self.first = count, size, first
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        coarse = np.random.default_rng(index).integers(256, size=(8, 8, 3), dtype=np.uint8)
+        coarse = np.random.default_rng(self.first + index).integers(
+            256, size=(8, 8, 3), dtype=np.uint8
+        )
         height, width = self.size
         image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR)
         return Sample(image, f"{index:06}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -58,26 +58,32 @@ def claims(
         if distributed.on_main():
             claim(output)
         made = _loaded(models, random, options)
-        evidence = gather(made, data, options, keep=output / KEPT / "claims")
+        evidence, failed = gather(made, data, options, keep=output / KEPT / "claims")
         judged = judge(evidence)
         if not distributed.on_main():
             return
         with naming(output):
             names = suffixes([each.evidence.label for each in judged])
             write_records(judged, output, names, energy)
-            page = write_claims(judged, output, energy)
+            page = write_claims(judged, output, energy, failed)
         shutil.rmtree(output / KEPT / "claims", ignore_errors=True)
         with suppress(OSError):  # it holds what a run of other commands observed
             (output / KEPT).rmdir()
-        _tell(judged, energy)
+        _tell(judged, energy, failed)
         print(f"\nRecords: {output}\npage: {page}")
 
 
 def _data(on: str | None, root: Path | None) -> Data:
     """The pictures, and a training split where there is one."""
     if root is None and on is None:
-        raise Mistake("claims needs --data FOLDER; `unlazy list data` names what it knows")
-    name = on or recognised(root) if root is not None else str(on)
+        raise Mistake(
+            "claims needs --data FOLDER (`unlazy list data` names what it knows), or for a folder"
+            " of photographs --on images:FOLDER"
+        )
+    try:
+        name = on or recognised(root) if root is not None else str(on)
+    except Mistake as problem:
+        raise Mistake(f"{problem}; for a folder of photographs: --on images:{root}") from None
     training = None if name.endswith(":train") else training_split(name, root)
     return Data(name, {False: named_data(name, root)}, training)
 
@@ -103,26 +109,48 @@ def _without_file(model: str) -> str:
     return own_weights(model)[0]
 
 
-def _tell(judged: Sequence[Any], energy: Energy) -> None:
+def _tell(judged: Sequence[Any], energy: Energy, failed: Mapping[str, str]) -> None:
     """Verdicts as a table, reasons below."""
     from rich.console import Console
-    from rich.table import Table
 
     from unlazy.report.claims.answer import CLAIMS
 
     console = Console(highlight=False, emoji=False, markup=False, soft_wrap=True)
     for claim in CLAIMS:
         console.print(f"{claim.number}. {claim.title}")
-    table = Table()
-    table.add_column("model", overflow="fold")
-    for claim in CLAIMS:
-        table.add_column(f"claim {claim.number}")
-    for each in judged:
-        table.add_row(each.evidence.label, *(answer.verdict for answer in each.answers))
-    console.print(table)
+    rows = {each.evidence.label: [one.verdict for one in each.answers] for each in judged}
+    rows |= {label: ["not measured"] * len(CLAIMS) for label in failed}
+    console.print(_table(rows, [f"claim {claim.number}" for claim in CLAIMS], console.width))
     for each in judged:
         console.print(f"\n{each.evidence.label}")
         for sentence in each.record(energy).verdict:
             console.print(f"- {sentence}")
+    for label, reason in failed.items():
+        console.print(f"\n{label}\n- not measured: {reason}")
     hours = sum(each.hours() for each in judged)
     console.print(f"\n{energy.said(hours)}")
+
+
+def _table(rows: Mapping[str, Sequence[str]], claims: Sequence[str], width: int) -> Any:
+    """Verdicts by model; lines end between words, never within a name.
+
+    Args:
+        rows: label of a model -> its verdicts.
+        claims: headings of these.
+        width: of the terminal; long names reach beyond.
+    """
+    from rich.table import Table
+
+    def longest(texts: Iterable[str]) -> int:
+        return max(len(word) for text in texts for word in text.split())
+
+    name = longest(rows)
+    room = (width - name - len("||  ")) // len(claims) - len("|  ")
+    least = longest(verdict for verdicts in rows.values() for verdict in verdicts)
+    table = Table()
+    table.add_column("model", min_width=name)
+    for claim in claims:
+        table.add_column(claim, max_width=max(least, room))
+    for label, verdicts in rows.items():
+        table.add_row(label, *verdicts)
+    return table

@@ -6,6 +6,7 @@ Start several with ``torchrun --nproc_per_node=N -m unlazy ...``; alone, rank 0 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 T = TypeVar("T")
 
+FAIL_SECONDS = 30  # how long ranks may be apart in meeting the same problem
 STORE_SECONDS = 5  # how long a rank with a problem waits to learn whether another has told it
 
 
@@ -77,6 +80,29 @@ def add(mine: Sequence[Tensor]) -> None:
         raise ConnectionError(f"another rank ended early ({str(error)[:160]})") from error
 
 
+def all_failed(at: str) -> bool:
+    """Whether every rank met a problem at one place, so that all can go on behind it; alone: yes.
+
+    A rank that met none waits for the others in a ``gather`` that they never reach. So the ranks do
+    not gather, they count in torchrun's store, for ``FAIL_SECONDS``; all must then leave.
+
+    Args:
+        at: names the place; each is asked about once.
+    """
+    if world() == 1:
+        return True
+    try:
+        store = _torchruns_store()
+        failed = store.add(f"unlazy/failed/{at}", 1)
+        end = time.monotonic() + FAIL_SECONDS
+        while failed < world() and time.monotonic() < end:
+            time.sleep(0.1)
+            failed = store.add(f"unlazy/failed/{at}", 0)
+    except RuntimeError:  # nobody keeps a store
+        return False
+    return failed >= world()
+
+
 def on_main() -> bool:
     """Whether this process prints and writes."""
     return rank() == 0
@@ -91,16 +117,22 @@ def first_to_speak() -> bool:
     host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not host or not port:
         return True
-    import torch.distributed as dist
-
-    wait = timedelta(seconds=STORE_SECONDS)
     try:
-        store = dist.TCPStore(  # pyright: ignore[reportPrivateImportUsage]
-            host, int(port), is_master=False, timeout=wait
-        )
-        return store.add("unlazy/spoken", 1) == 1
+        return _torchruns_store().add("unlazy/spoken", 1) == 1
     except RuntimeError:  # nobody keeps a store there: better told twice than never
         return True
+
+
+def _torchruns_store() -> TCPStore:
+    """What all ranks of this run can count in.
+
+    Raises:
+        RuntimeError: nobody keeps one.
+    """
+    from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
+
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return TCPStore(host, port, is_master=False, timeout=timedelta(seconds=STORE_SECONDS))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from PIL import Image
 from warm import Run
 
 EPOCHS, TRAINING = 4, 40
+OTHERS = ("token-class", "register-heads", "threshold-sweep")
 MODEL = """
 import os, signal
 from pathlib import Path
@@ -32,6 +33,7 @@ def one():
     torch.manual_seed(0)
     model = timm.create_model(
         "vit_tiny_patch16_224", depth=2, embed_dim=24, num_heads=2, img_size=32, patch_size=8,
+        reg_tokens=2,
     )
     return Counted(model, name="tiny", weights="random")
 """
@@ -68,23 +70,25 @@ def folder(tmp_path_factory):
     return root
 
 
-def words(folder: Path, out: str) -> list[str]:
-    given = ["probe", f"{folder}/models.py:one", "position", "pixels", "--data", f"{folder}/data"]
+def words(folder: Path, out: str, *probes: str) -> list[str]:
+    named = probes or ("position", "pixels")
+    given = ["probe", f"{folder}/models.py:one", *named, "--data", f"{folder}/data"]
     changed = ("rates=0.01,0.1", "seeds=2", f"epochs={EPOCHS}", "patience=4", "batch=9")
     settings = [f"--set={each}" for each in (*changed, f"pictures={TRAINING}")]
     options = ["--batch-size", "4", "--workers", "0", "--device", "cpu", "-o", str(folder / out)]
-    return [*given, *settings, *options]
+    method = ["--set=method=adamw"] if "pixels" in probes else []
+    return [*given, *settings, *method, *options]
 
 
-def run(folder: Path, out: str, *, ranks: int = 1) -> int:
-    return Run(words(folder, out), cwd=folder, ranks=ranks).wait().returncode
+def run(folder: Path, out: str, *probes: str, ranks: int = 1) -> int:
+    return Run(words(folder, out, *probes), cwd=folder, ranks=ranks).wait().returncode
 
 
-def here(folder: Path, out: str) -> None:
+def here(folder: Path, out: str, *probes: str) -> None:
     from unlazy.cli import main
 
     with pytest.raises(SystemExit) as stop:
-        main(words(folder, out))
+        main(words(folder, out, *probes))
     assert not stop.value.code
 
 
@@ -128,11 +132,26 @@ def test_two_ranks_learn_what_one_learns(folder, expected):
     assert (folder / "seen-1").exists()
     learned_from(folder)
     for name, each in expected.items():
-        both = record(folder, "both", name)
-        assert both["environment"]["ranks"] == 2
-        assert both["verdict"] == each["verdict"]  # rates and epochs
-        assert both["values"].keys() == each["values"].keys()
-        for key, number in each["values"][name].items():
+        same(record(folder, "both", name), each)
+
+
+def test_two_ranks_learn_what_one_learns_with_the_other_probes(folder):
+    """What learns by descent, from tokens in memory, from whole pictures; and a sweep."""
+    names = ("pixels", *OTHERS)
+    here(folder, "others", *names)
+    assert run(folder, "others-both", *names, ranks=2) == 0
+    for name in names:
+        alone = record(folder, "others", name)
+        assert sum(map(len, alone["values"].values())) > 3, f"{name} measured nothing"
+        same(record(folder, "others-both", name), alone)
+
+
+def same(both: dict, alone: dict) -> None:
+    assert both["environment"]["ranks"] == 2
+    assert both["verdict"] == alone["verdict"]  # rates and epochs
+    assert both["values"].keys() == alone["values"].keys()
+    for measure, numbers in alone["values"].items():
+        for key, number in numbers.items():
             for bound, value in number.items():
-                other = both["values"][name][key][bound]
+                other = both["values"][measure][key][bound]
                 assert other == (value and pytest.approx(value, rel=1e-4, abs=2e-3)), key

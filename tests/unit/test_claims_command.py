@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import io
 import json
 
 import numpy as np
@@ -135,14 +136,24 @@ def test_one_model_with_its_control_on_pictures_without_a_training_split(pair, t
     words = ["--on", "scenes", "--pictures", "32", "--random", "-o", str(tmp_path)]
     done(["claims", pair[0], *words])
     names = sorted(path.name for path in tmp_path.glob("*.json"))
-    assert names == ["record-file-net-random-weights.json", "record-file-net.json"]
-    control, record = (json.loads((tmp_path / name).read_text()) for name in names)
+    own = ("file-net-random-weights.json", "file-net.json")
+    kinds = ("pixels", "position", "record")
+    assert names == [f"{kind}-{each}" for kind in kinds for each in own]
+    control, record = (json.loads((tmp_path / f"record-{each}").read_text()) for each in own)
     assert (record["model"]["control"], control["model"]["control"]) == (False, True)
     assert control["model"]["weights"] == "random"
     answers = record["benchmark"]["claims"]
     assert record["data"]["n"] == 32
     assert "one size only" in answers[1]["reason"]
-    assert "Not run" in answers[3]["reason"]
+    assert "Not run: token-class (there is no training split" in answers[3]["reason"]
+    halves = "every second one was learned from, the others were evaluated"
+    assert {note.split(":")[0] for note in answers[3]["notes"] if halves in note} == {
+        "position",
+        "pixels",
+    }
+    pixels = json.loads((tmp_path / "pixels-file-net.json").read_text())
+    assert pixels["data"]["n"] == 16
+    assert any(halves in note for note in pixels["verdict"])
     assert "no pair" in answers[4]["reason"]
     assert not any("kwh" in key or "kg" in key for key in record["timing"])
     page = (tmp_path / "index.html").read_text()
@@ -177,6 +188,38 @@ def test_records_of_claims_and_a_sweep_go_on_the_page_of_their_model(
     assert not out.exists()
 
 
+def sick(folder):
+    """A run whose last block gives NaN."""
+    torch.manual_seed(0)
+    state = {key: each.contiguous() for key, each in ViT(CONFIG).state_dict().items()}
+    state["blocks.1.mlp.fc2.bias"][3] = 3e38  # sound as weights are; its squares are not
+    state["blocks.1.mlp.fc2.weight"][3] = 3e38
+    folder.mkdir()
+    save_file(state, folder / "model.safetensors")
+    (folder / "recipe.json").write_text(json.dumps({"model": dataclasses.asdict(CONFIG)}))
+    return f"file:{folder}"
+
+
+def test_a_model_that_cannot_be_measured_does_not_end_the_others(pair, tmp_path, capsys):
+    bad, out = sick(tmp_path / "sick"), tmp_path / "out"
+    words = ["--on", "scenes", "--pictures", "8", "-o", str(out)]
+    done(["claims", bad, pair[0], *words])
+    said = capsys.readouterr().out
+    assert [path.name for path in out.glob("record*.json")] == ["record.json"]
+    page = (out / "index.html").read_text()
+    for words in ("file:sick", "was not measured", "not finite"):
+        assert words in page
+    for words in ("- not measured: ", "not finite"):
+        assert words in said
+    assert not list(out.glob(".unlazy*"))
+
+
+def test_where_none_can_be_measured_the_models_are_named(tmp_path, capsys):
+    bad, out = sick(tmp_path / "sick"), tmp_path / "out"
+    said = refused(["claims", bad, "--on", "scenes", "--pictures", "8", "-o", str(out)], capsys)
+    assert "no model could be measured: file:sick" in said
+
+
 @pytest.mark.parametrize("pictures", [1, 9])
 def test_few_pictures_are_told_as_such(root, pair, tmp_path, pictures):
     """A fifth of them, for position, is less than a probe can learn from."""
@@ -191,6 +234,7 @@ def test_few_pictures_are_told_as_such(root, pair, tmp_path, pictures):
     [
         (["claims"], "name a MODEL"),
         (["claims", "bundled:tiny-label"], "needs --data"),
+        (["claims", "bundled:tiny-label", "--data", "."], "photographs: --on images:."),
         (["claims", "bundled:tiny-label", "--on", "scenes", "--pictures", "0"], "at least 1"),
         (
             ["claims", "bundled:tiny-label", "--on", "scenes", "--pue", "1.2"],
@@ -206,3 +250,20 @@ def test_few_pictures_are_told_as_such(root, pair, tmp_path, pictures):
 )
 def test_mistakes_are_told_before_any_work(words, said, capsys, tmp_path):
     assert said in refused([*words, "-o", str(tmp_path / "out")], capsys)
+
+
+@pytest.mark.parametrize(("width", "lines"), [(80, 3), (140, 1)])
+def test_names_stand_whole_in_the_table(width, lines):
+    from rich.console import Console
+
+    from unlazy.cli_claims import _table
+
+    names = ["bundled:tiny-label-lazystrike", "bundled:tiny-label-registers, random weights"]
+    rows = {name: ["holds", "does not hold", "cannot tell", "holds", "holds"] for name in names}
+    console = Console(width=width, soft_wrap=True, record=True, file=io.StringIO())
+    console.print(_table(rows, [f"claim {number}" for number in range(1, 6)], width))
+    told = console.export_text().splitlines()
+    assert max(map(len, told)) <= width
+    for word in ("bundled:tiny-label-lazystrike", "bundled:tiny-label-registers,"):
+        assert any(f" {word} " in line for line in told)
+    assert sum("│" in line for line in told) == 2 * lines

@@ -209,6 +209,22 @@ def test_classes_planted_in_outliers_give_the_order(rare):
     assert 0.2 < paired.low < paired.value < paired.high < 1
 
 
+def test_classifiers_that_are_all_right_are_told_apart_by_how_sure_they_are():
+    """Two classes that every head tells after one epoch: by top-1 the first epoch would stand."""
+    from unlazy.probes.task import Lesson
+    from unlazy.probes.token_class import correct, cross_entropy, fit
+
+    labels = torch.arange(40) % 2
+    tokens = torch.eye(2)[labels][None]
+    plan = Plan(rates=(0.001, 0.1), seeds=1, epochs=8, patience=2, optimizer="adam")
+    heads = fit(tokens, labels, plan, Lesson(None, 8, 0), classes=2, name="drawn")
+    scores = heads(tokens)[:, 0]
+    assert correct(scores, labels).min() == 1
+    assert heads.rates == (0.1,)
+    assert heads.epochs == (8,)
+    assert heads.merits[0] == pytest.approx(-float(cross_entropy(scores, labels).mean()), rel=0.05)
+
+
 def test_pictures_without_a_label_are_left_out():
     class Hidden(Rare):
         def __getitem__(self, index):

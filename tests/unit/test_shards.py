@@ -158,6 +158,21 @@ def test_values_too_large_for_the_type_are_an_error_not_infinity(tmp_path):
     assert torch.isfinite(found.rows("block(-1).patches", found.indices)).all()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_tokens_that_are_no_numbers_are_refused_by_picture_and_key(tmp_path, value):
+    """A patch of the second of each batch after the last block; CLS and image vector are sound."""
+    backbone = model()
+
+    def harm(module, given, output):
+        output = output.clone()
+        output[1:, -1, 0] = value
+        return output
+
+    backbone.model.blocks[-1].register_forward_hook(harm)
+    with pytest.raises(ValueError, match=r"block\(-1\).patches of picture 1 are not finite"):
+        run(tmp_path, backbone=backbone, observers=(TokensAt((block(-1),)),))
+
+
 def test_a_kill_at_any_moment_loses_and_doubles_nothing(whole, tmp_path, monkeypatch):
     replace = os.replace
     # The manifest, six times a shard and its entry, the manifest again.

@@ -52,7 +52,7 @@ class RegisterHeads(Trained):
     optimizer: ClassVar[Literal["adam", "adamw", "sgd"]] = "sgd"
     by_norm: ClassVar[bool] = False
     name: ClassVar[str] = "register-heads"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
     headline: ClassVar[Headline] = Headline(
         "register_heads",

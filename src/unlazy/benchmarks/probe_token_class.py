@@ -46,7 +46,7 @@ class TokenClassProbe(Trained):
     pictures: int | None = 10_000
     batch: int = 64
     name: ClassVar[str] = "token-class"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
     headline: ClassVar[Headline] = Headline(
         "token_class",

@@ -1,10 +1,13 @@
-"""The state of training after an epoch, in a file: training that is killed goes on from it."""
+"""The state of training after an epoch, in a file: training that is killed goes on from it.
+
+The file is the SHA-256 of what follows, 32 bytes, and what ``torch.save`` makes of the state.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import pickle
+import hashlib
+import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +18,12 @@ import torch
 from unlazy import distributed
 from unlazy.batches import Skipped
 from unlazy.identity import Unidentified, identity
-from unlazy.parts import HALF, Keep
+from unlazy.parts import Keep
 from unlazy.probes.bank import Bank
 from unlazy.probes.task import Lesson, Task
+from unlazy.whole_files import write_whole
+
+DIGEST = 32  # bytes
 
 
 class Kept:
@@ -41,14 +47,13 @@ class Kept:
         Raises:
             OSError: no room or no permission; the epoch before stays.
         """
-        half = self.path.with_suffix(HALF)
+        rows, file = [dataclasses.astuple(each) for each in skipped], io.BytesIO()
+        torch.save({"epoch": epoch, "states": states, "skipped": rows}, file)
+        state = file.getvalue()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            rows = [dataclasses.astuple(each) for each in skipped]
-            torch.save({"epoch": epoch, "states": states, "skipped": rows}, half)
-            os.replace(half, self.path)
-        except (OSError, RuntimeError) as problem:  # torch's word for a full disk
-            half.unlink(missing_ok=True)
+            write_whole(self.path, hashlib.sha256(state).digest() + state, sync=True)
+        except OSError as problem:
             raise OSError(
                 f"cannot keep in {self.path.parent} what was learned: {problem}; what is there"
                 " stays, and the same command goes on from it"
@@ -58,13 +63,14 @@ class Kept:
         """Epochs done, states after them, pictures skipped; a damaged file counts as none."""
         if not self.path.is_file():
             return 0, {}, []
-        try:
-            found = torch.load(self.path, weights_only=True, map_location="cpu")
-            return found["epoch"], found["states"], [Skipped(*row) for row in found["skipped"]]
-        except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as problem:
-            warnings.warn(f"{self.path} is damaged and not used ({problem})", stacklevel=2)
+        content = self.path.read_bytes()
+        digest, state = content[:DIGEST], content[DIGEST:]
+        if hashlib.sha256(state).digest() != digest:
+            warnings.warn(f"{self.path} is damaged and not used", stacklevel=2)
             self.path.unlink(missing_ok=True)
             return 0, {}, []
+        found = torch.load(io.BytesIO(state), weights_only=True, map_location="cpu")
+        return found["epoch"], found["states"], [Skipped(*row) for row in found["skipped"]]
 
 
 def kept_epochs(

@@ -19,7 +19,7 @@ from unlazy.ledger import Batch, Observation, Seen, Some
 from unlazy.probes.bank import Heads
 from unlazy.probes.chosen import UNKNOWN, labels_of
 from unlazy.probes.task import Plan
-from unlazy.probes.token_class import correct, cross_entropy
+from unlazy.probes.token_class import certainty, correct, cross_entropy
 from unlazy.tokens import FINAL, Site, Tokens, Trace
 
 Variant = Literal["cls_mean", "cls_mean_registers", "mean_registers"]
@@ -80,7 +80,7 @@ class VectorTask:
         return cross_entropy(scores, target)
 
     def merit(self, scores: Tensor, target: Tensor) -> Tensor:
-        return correct(scores, target)
+        return certainty(scores, target)
 
 
 @dataclass(frozen=True)

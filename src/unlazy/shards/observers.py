@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from unlazy.finite import check_finite
 from unlazy.ledger import Batch, Observation, Some, Sum
 from unlazy.tokens import Facts, Site, Trace, resolve
 
@@ -48,7 +49,11 @@ class TokensAt:
         return frozenset(self.sites)
 
     def observe(self, trace: Trace, batch: Batch) -> dict[str, Tensor]:
-        """Rows by key."""
+        """Rows by key.
+
+        Raises:
+            ValueError: the model returned NaN or infinity; the message names the picture and key.
+        """
         found = {"image": trace.image} if self.image else {}
         for site in self.sites:
             tokens = trace[site]
@@ -57,6 +62,8 @@ class TokensAt:
                 found[f"{site}.cls"] = tokens.cls
             if tokens.registers.shape[1]:
                 found[f"{site}.registers"] = tokens.registers
+        for key, rows in found.items():
+            check_finite(rows, batch.names, key)
         return found
 
     def check(self, facts: Facts) -> None:

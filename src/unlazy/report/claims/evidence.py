@@ -27,7 +27,7 @@ from unlazy.report.record import record_of
 from unlazy.report.sentences import Values, number
 from unlazy.tokens import Facts
 
-CLAIMS_VERSION = 2  # bump when any number or verdict could change
+CLAIMS_VERSION = 3  # bump when any number or verdict could change
 RESAMPLES = 1000
 
 
@@ -40,8 +40,7 @@ class Evidence:
         parameters: of the model, all of them.
         outcomes: probe or benchmark -> what came of it.
         not_run: probe or benchmark -> why there is nothing.
-        seconds: wall time of all that was measured, learning included; of this run alone where it
-            went on from a killed one.
+        seconds: wall time of all that was measured, learning included, over all runs that it took.
     """
 
     findings: Findings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,27 @@ from unlazy.report.page import fill
 from unlazy.whole_files import write_whole
 
 
-def write_claims(judged: Sequence[Judged], out: Path, energy: Energy) -> Path:
+def write_claims(
+    judged: Sequence[Judged], out: Path, energy: Energy, failed: Mapping[str, str] | None = None
+) -> Path:
     """Write ``index.html`` into the folder ``out``; returns its path.
+
+    Args:
+        judged: the models.
+        out: the folder.
+        energy: what turns hours into energy.
+        failed: label -> why a model was not measured.
 
     Raises:
         OSError: the folder cannot be written; a page that was there stays.
     """
     path = out / "index.html"
-    write_whole(path, render(judged, energy).encode())
+    write_whole(path, render(judged, energy, failed or {}).encode())
     return path
 
 
-def render(judged: Sequence[Judged], energy: Energy) -> str:
-    """The page as text."""
+def render(judged: Sequence[Judged], energy: Energy, failed: Mapping[str, str]) -> str:
+    """The page as text; arguments as for ``write_claims``."""
     first = judged[0].evidence
     trained = [each for each in judged if not each.evidence.control]
     count = f"{len(trained)} model{'s' if len(trained) != 1 else ''}"
@@ -45,6 +53,7 @@ def render(judged: Sequence[Judged], energy: Energy) -> str:
             "pictures": sorted({each.evidence.pictures for each in judged}),
             "spent": energy.said(sum(each.hours() for each in judged)),
             "energy_stated": energy.power is not None,
+            "failed": failed,
             "models": [_model(each) for each in judged],
             "claims": [_claim(place, judged) for place in range(len(CLAIMS))],
             "thresholds": [
