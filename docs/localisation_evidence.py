@@ -113,7 +113,8 @@ def run(roots: dict[str, str]) -> None:
             )
             for benchmark, key in keys.items():
                 if done.returncode:
-                    records[key] = {"refused": " ".join(done.stderr.split())}
+                    said_why = done.stderr.rpartition("unlazy: ")[2]  # after the progress bars
+                    records[key] = {"refused": " ".join(said_why.split())}
                 else:
                     records[key] = json.loads((output / f"{benchmark}.json").read_text())
                     records[key]["benchmark"].pop("published")
@@ -124,6 +125,11 @@ def run(roots: dict[str, str]) -> None:
 def value(key: str, measure: str, number: str) -> float:
     """A number of a Record."""
     return read()[key]["values"][measure][number]["value"]
+
+
+def interval(key: str, measure: str, number: str) -> str:
+    """A share of a Record with its interval, for sentences."""
+    return f"{percent(read()[key], measure, number)} %"
 
 
 def percent(record: Record | None, measure: str, number: str) -> str:
@@ -215,6 +221,7 @@ def page() -> str:
         "fixes_table": fixes_table,
         "value": value,
         "holds": holds,
+        "interval": interval,
         "refusals": refusals,
         "commands": commands,
         "has": has,
