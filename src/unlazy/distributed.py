@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -108,8 +109,9 @@ def on_main() -> bool:
     return rank() == 0
 
 
+@cache
 def first_to_speak() -> bool:
-    """Whether no other rank of this run has asked before; alone, always.
+    """Whether no other rank of this run has asked before; alone, always. Asked again: the same.
 
     All ranks meet the same mistake, or one rank alone does: either way it is to be told once. The
     ranks ask torchrun's store, since it also answers before the process group is joined.
@@ -153,5 +155,8 @@ def started() -> Iterator[None]:
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield
+    except BaseException:
+        first_to_speak()  # before the others hear that this rank has left, and tell only that
+        raise
     finally:
         dist.destroy_process_group()

@@ -48,6 +48,16 @@ class SickOnRankOne(TimmViT):
 
 def sick(): return build(SickOnRankOne)
 
+def sick_and_slow():
+    import torch.distributed as dist
+    leave = dist.destroy_process_group
+    def slowly():
+        leave()
+        time.sleep(3)
+    if os.environ["RANK"] == "1":
+        dist.destroy_process_group = slowly
+    return sick()
+
 def killed():
     import unlazy.report.write as write
     write.write_maps = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -183,6 +193,7 @@ SICK = ("models.py:sick", (), "unlazy: test_vit returned values that are not fin
         ("timm:test_vitt", (), "unlazy: timm has no model 'test_vitt'; did you mean"),
         ("timm:test_vit", ("--bogus", "1"), "unlazy: Unknown option: --bogus"),
         SICK,
+        ("models.py:sick_and_slow", *SICK[1:]),
     ],
 )
 def test_of_several_ranks_one_tells_of_a_mistake(folder, model, more, message):

@@ -81,6 +81,11 @@ def test_a_table_of_classes_cut_off_or_altered_anywhere_is_named(flat):
         (flat / "meta.mat").write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"meta\.mat is not ILSVRC's table of classes"):
             ImageNet(flat)
+    altered = bytearray(whole)
+    altered[144] = 18  # SciPy: UnboundLocalError
+    (flat / "meta.mat").write_bytes(altered)
+    with pytest.raises(ValueError, match=r"meta\.mat is not ILSVRC's table of classes"):
+        ImageNet(flat)
     savemat(flat / "meta.mat", {"synsets": np.arange(4.0)})
     with pytest.raises(ValueError, match=r"meta\.mat is not ILSVRC's table of classes"):
         ImageNet(flat)
