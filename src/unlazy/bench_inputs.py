@@ -78,6 +78,7 @@ def run_several(
     *,
     label: str = "",
     keep: Path | None = None,
+    tokens: Path | None = None,
 ) -> list[Any]:
     """Run probes, which share their passes, under a progress bar; on all ranks."""
     from unlazy.report.probe import run_probes
@@ -95,6 +96,7 @@ def run_several(
             seed=options.seed,
             progress=lambda done: bar.update(task, advance=done),
             keep=keep,
+            tokens=tokens,
         )
 
 

@@ -33,6 +33,10 @@ def probe(
         list[str],
         Parameter(name="--set", help="KEY=VALUE of every probe that has KEY, e.g. pictures=none."),
     ] = [],  # noqa: B006
+    tokens: Annotated[
+        Path | None,
+        Parameter(help="Keep the tokens that token-class learns from as shards in this folder."),
+    ] = None,
     weights: Weights = Weights(),
     options: Options = Options(),
 ) -> None:
@@ -43,26 +47,38 @@ def probe(
     """
     from unlazy import distributed
     from unlazy.catalog import find
+    from unlazy.report.write import claim
     from unlazy.settings import override_all
 
     if not probes:
         raise Mistake("name a probe; `unlazy list probes` has them")
     names = list(dict.fromkeys(probes))
     chosen = override_all([find("probes", name)() for name in names], settings)
+    if tokens is not None and not any(each.stores for each in chosen):
+        raise Mistake("--tokens goes with token-class: the other probes keep no tokens")
     data = benchmark_data(chosen, on, options.data)
     folder = output or folder_of("probe", model, weights, fix)
     with distributed.started():
         backbone = evaluated_model(model, weights, data, options, fix=fix, output=folder)
-        run_together(chosen, backbone, data, options, folder)
+        if tokens is not None and distributed.on_main():
+            claim(tokens)
+        run_together(chosen, backbone, data, options, folder, tokens=tokens)
 
 
 def run_together(
-    chosen: Sequence[Any], backbone: Any, data: Data, options: Options, output: Path
+    chosen: Sequence[Any],
+    backbone: Any,
+    data: Data,
+    options: Options,
+    output: Path,
+    *,
+    tokens: Path | None = None,
 ) -> None:
     """Run probes of one model; write and tell what came of them. On all ranks."""
     from unlazy import distributed
 
-    outcomes = run_several(chosen, backbone, data, options, keep=output / KEPT / "probes")
+    keep = output / KEPT / "probes"
+    outcomes = run_several(chosen, backbone, data, options, keep=keep, tokens=tokens)
     if distributed.on_main():
         for outcome in outcomes:
             write_records(outcome, output)

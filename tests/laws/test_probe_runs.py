@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unlazy.cli import main
+from unlazy.shards import Shards
 from warm import Run
 
 EPOCHS, TRAINING = 4, 40
@@ -85,8 +87,6 @@ def run(folder: Path, out: str, *probes: str, ranks: int = 1) -> int:
 
 
 def here(folder: Path, out: str, *probes: str) -> None:
-    from unlazy.cli import main
-
     with pytest.raises(SystemExit) as stop:
         main(words(folder, out, *probes))
     assert not stop.value.code
@@ -136,14 +136,41 @@ def test_two_ranks_learn_what_one_learns(folder, expected):
 
 
 def test_two_ranks_learn_what_one_learns_with_the_other_probes(folder):
-    """What learns by descent, from tokens in memory, from whole pictures; and a sweep."""
+    """What learns by descent, from tokens in memory or in files, from pictures; and a sweep."""
     names = ("pixels", *OTHERS)
     here(folder, "others", *names)
-    assert run(folder, "others-both", *names, ranks=2) == 0
+    assert run(folder, "others-both", *names, f"--tokens={folder}/ranks", ranks=2) == 0
     for name in names:
         alone = record(folder, "others", name)
         assert sum(map(len, alone["values"].values())) > 3, f"{name} measured nothing"
         same(record(folder, "others-both", name), alone)
+
+
+def test_tokens_kept_in_files_give_the_same_record(folder, capsys):
+    """Also once a file is damaged, which alone is made again; other tokens are refused."""
+    tokens = folder / "tokens"
+    here(folder, "memory", "token-class")
+    for out in ("files", "again"):
+        before = {path.name: path.stat().st_mtime_ns for path in tokens.glob("shard*")}
+        if before:
+            damaged = sorted(before)[1]
+            (tokens / damaged).write_bytes((tokens / damaged).read_bytes()[:-1])
+            with pytest.warns(UserWarning, match=f"{damaged} has .* made again"):
+                here(folder, out, "token-class", f"--tokens={tokens}")
+            now = {path.name: path.stat().st_mtime_ns for path in tokens.glob("shard*")}
+            assert [name for name in before if now[name] != before[name]] == [damaged]
+        else:
+            here(folder, out, "token-class", f"--tokens={tokens}")
+        assert record(folder, out, "token-class") == record(folder, "memory", "token-class")
+    shards = Shards(tokens)
+    assert shards.shape("outlier") == (2, 24)
+    assert 1 < len(shards.having("outlier")) < len(shards) == TRAINING - 1
+    others = words(folder, "other", "token-class", f"--tokens={tokens}")
+    with pytest.raises(SystemExit) as stop:
+        main([*others, "--set=seeds=3"])
+    assert stop.value.code == 1
+    assert "seeds=2" in (said := capsys.readouterr().err)
+    assert "choose another folder" in said
 
 
 def same(both: dict, alone: dict) -> None:

@@ -215,10 +215,16 @@ def test_classifiers_that_are_all_right_are_told_apart_by_how_sure_they_are():
     from unlazy.probes.token_class import correct, cross_entropy, fit
 
     labels = torch.arange(40) % 2
-    tokens = torch.eye(2)[labels][None]
+    tokens = torch.eye(2)[labels]
     plan = Plan(rates=(0.001, 0.1), seeds=1, epochs=8, patience=2, optimizer="adam")
-    heads = fit(tokens, labels, plan, Lesson(None, 8, 0), classes=2, name="drawn")
-    scores = heads(tokens)[:, 0]
+    heads = fit(
+        *(dict(enumerate(tokens[:, None].numpy())), dict(enumerate(labels.tolist()))),
+        *(plan, Lesson(None, 8, 0)),
+        seeds=1,
+        device=torch.device("cpu"),
+        name="drawn",
+    )
+    scores = heads(tokens[None])[:, 0]
     assert correct(scores, labels).min() == 1
     assert heads.rates == (0.1,)
     assert heads.epochs == (8,)

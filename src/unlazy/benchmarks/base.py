@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from unlazy.backbones.base import Backbone
 from unlazy.geometry import View
-from unlazy.ledger import Measure
+from unlazy.ledger import Measure, Seen
 from unlazy.measure import Measured
 from unlazy.probes.bank import Heads
 from unlazy.probes.task import Lesson, Task
@@ -82,6 +82,8 @@ class Inputs:
         look: passes a data set through the backbone under a view and lets measures observe it.
         learn: trains heads of tasks on the pictures of a lesson; task's name -> heads.
         fitting: hears of the epochs of a fit on vectors that a look kept.
+        store: as ``look``, but what measures observe is kept in files and read from there when it
+            is asked for; measure's name -> what it saw. None: there are none.
     """
 
     backbone: Backbone
@@ -90,6 +92,7 @@ class Inputs:
     look: Callable[[Any, Sequence[Measure], View], Measured]
     learn: Callable[[Any, Sequence[Task], View, Lesson], dict[str, Heads]] = _cannot_learn
     fitting: Fitting = unseen
+    store: Callable[[Any, Sequence[Measure], View], Mapping[str, Seen]] | None = None
 
 
 class Benchmark(Protocol):

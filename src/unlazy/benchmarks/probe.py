@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -59,6 +59,11 @@ class Probe(Benchmark, Protocol):
         ...
 
     @property
+    def stores(self) -> bool:
+        """Whether its studies give rows and no sums, so that files can keep them."""
+        ...
+
+    @property
     def lesson(self) -> Lesson:
         """Which training pictures."""
         ...
@@ -78,6 +83,8 @@ class Probe(Benchmark, Protocol):
 
 class Steps:
     """The steps of a probe that has no studies, no tasks and no view of its own."""
+
+    stores: ClassVar[bool] = False
 
     def view(self, facts: Facts) -> View:
         """The middle of the picture: 256 to 224 pixels."""
@@ -106,19 +113,24 @@ def prepare(probes: Sequence[Probe], inputs: Inputs) -> list[Sequence[Measure]]:
     norms = Quantiles(np.zeros(0))
     if any(probe.by_norm for probe in probes):
         norms = Quantiles.of(inputs.look(inputs.evaluated, [NormCounts()], view).seen[COUNTS])
-    studies: dict[int | None, dict[str, Measure]] = {}
+    store = inputs.store
+    studies: dict[tuple[int | None, bool], dict[str, Measure]] = {}
     tasks: dict[Lesson, dict[str, Task]] = {}
     for probe in probes:
         for study in probe.studies(inputs, norms):
-            _take(studies.setdefault(probe.lesson.pictures, {}), study)
+            where = probe.lesson.pictures, probe.stores and store is not None
+            _take(studies.setdefault(where, {}), study)
         for task in probe.tasks(inputs):
             _take(tasks.setdefault(probe.lesson, {}), task)
     _check_names(studies.values())
     _check_names(tasks.values())
     seen: dict[str, Seen] = {}
-    for pictures, each in studies.items():
+    for (pictures, stored), each in studies.items():
         part = inputs.training if pictures is None else Spread(inputs.training, pictures)
-        seen |= inputs.look(part, list(each.values()), view).seen
+        named = list(each.values())
+        seen |= (
+            store(part, named, view) if stored and store else inputs.look(part, named, view).seen
+        )
     heads: dict[str, Heads] = {}
     for lesson, each in tasks.items():
         heads |= inputs.learn(inputs.training, list(each.values()), view, lesson)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
@@ -47,6 +46,7 @@ class TokenClassProbe(Trained):
     batch: int = 64
     name: ClassVar[str] = "token-class"
     version: ClassVar[int] = 2
+    stores: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
     headline: ClassVar[Headline] = Headline(
         "token_class",
@@ -66,31 +66,36 @@ class TokenClassProbe(Trained):
         return [Chosen(norms.above(HIGH), self.seeds, name="token_class_training")]
 
     def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
-        """Classifiers learn here: their tokens are in memory."""
+        """Classifiers learn here, from tokens that a pass has kept."""
         device = next(inputs.backbone.parameters()).device
         seen = learned.seen["token_class_training"]
-        known = np.array([row != UNKNOWN for row in seen.rows("label")], dtype=bool)
-        heads = {} if known.sum() < 2 else self.fit(seen, known, device)
-        return [TokenClass(heads, learned.least, self.seeds, int(known.sum()))]
+        labels = {} if "label" not in seen else seen.kept["label"]
+        owned = {index: int(labels[index]) for index in seen.order if index in labels}
+        known = {index: label for index, label in owned.items() if label != UNKNOWN}
+        heads = {} if len(known) < 2 else self.fit(seen, known, device)
+        return [TokenClass(heads, learned.least, self.seeds, len(known))]
 
-    def fit(self, seen: Seen, known: np.ndarray, device: torch.device) -> dict[str, Heads]:
+    def fit(self, seen: Seen, labels: Mapping[int, int], device: torch.device) -> dict[str, Heads]:
         """Kind -> classifiers.
 
         Args:
             seen: by ``Chosen``, of the training pictures.
-            known: which of them have a label.
+            labels: of those that have one.
             device: where to learn.
         """
-        labels = torch.from_numpy(seen.stack("label")[known]).long().to(device)
         plan = dataclasses.replace(self.plan, seeds=1)
-        classes = int(labels.max()) + 1
-        found = {}
-        for kind in KINDS:
-            rows = torch.from_numpy(seen.stack(kind)[known]).float().to(device)  # (n, 1 or S, D)
-            tokens = rows.transpose(0, 1).expand(self.seeds, -1, -1)
-            name = f"{self.name}, {kind} tokens"
-            found[kind] = fit(tokens, labels, plan, self.lesson, classes=classes, name=name)
-        return found
+        return {
+            kind: fit(
+                seen.kept[kind],
+                labels,
+                plan,
+                self.lesson,
+                seeds=self.seeds,
+                device=device,
+                name=f"{self.name}, {kind} tokens",
+            )
+            for kind in KINDS
+        }
 
     def notes(self, facts: Facts) -> tuple[str, ...]:
         """What differs from the paper."""

@@ -6,7 +6,7 @@ Shape legend: n pictures, S seeds, D width, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,46 +46,57 @@ def correct(scores: Float[Tensor, "*heads n C"], target: Int64[Tensor, " n"]) ->
 
 
 def fit(
-    tokens: Float[Tensor, "S n D"],
-    labels: Int64[Tensor, " n"],
+    tokens: Mapping[int, np.ndarray],
+    labels: Mapping[int, int],
     plan: Plan,
     lesson: Lesson,
     *,
-    classes: int,
+    seeds: int,
+    device: torch.device,
     name: str,
 ) -> Heads:
     """A linear classifier for each seed's tokens; ranks share every batch.
 
     Args:
-        tokens: for each seed, one of each picture.
-        labels: of the pictures.
+        tokens: picture -> (1 or S, D), for all seeds the same token or one each; in memory or in
+            files: those of a batch are looked up when it is its turn.
+        labels: picture -> class, of those to learn from.
         plan: how classifiers learn; its ``seeds`` are 1, those of the tokens count.
         lesson: batch and order.
-        classes: how many there are.
+        seeds: S.
+        device: where to learn.
         name: what to call the classifiers.
 
     Raises:
         ValueError: a classifier that learns with no rate.
     """
-    seeds, count, dim = tokens.shape
-    held, used = held_out(count, lesson.seed)
-    bank = Bank(plan, inputs=seeds, dim=dim, outputs=classes, device=tokens.device)
+    pictures, truth = list(labels), torch.tensor(list(labels.values()))
+    first = tokens[pictures[0]]
+    held, used = held_out(len(pictures), lesson.seed)
+    bank = Bank(plan, inputs=seeds, dim=first.shape[1], outputs=int(truth.max()) + 1, device=device)
+
+    def examples(places: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """(S, n, D), (n,) of this rank's of them."""
+        mine = [places[place] for place in distributed.shard(len(places))]
+        rows = np.empty((len(mine), *first.shape), first.dtype)
+        for row, place in zip(rows, mine, strict=True):
+            row[:] = tokens[pictures[place]]
+        return torch.from_numpy(rows).transpose(0, 1).expand(seeds, -1, -1), truth[mine]
+
+    def rounds(order: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, len(order), lesson.batch):
+            yield examples(order[start : start + lesson.batch])
+
     steps = math.ceil(len(used) / lesson.batch)
     while not bank.done:
-        order = np.random.default_rng([lesson.seed, bank.epoch]).permutation(used)
-        for step in range(steps):
-            mine = _share(order[step * lesson.batch : (step + 1) * lesson.batch])
-            bank.learn(tokens[:, mine], labels[mine], cross_entropy)
+        order = np.random.default_rng([lesson.seed, bank.epoch]).permutation(used).tolist()
+        for step, (features, target) in enumerate(rounds(order)):
+            bank.learn(features, target, cross_entropy)
             bank.step((bank.epoch + step / steps) / plan.epochs)
-        mine = _share(np.array(held))
-        bank.examine(tokens[:, mine], labels[mine], certainty)
+        for features, target in rounds(held):
+            bank.examine(features, target, certainty)
         bank.close()
     return bank.heads(name)
-
-
-def _share(places: np.ndarray) -> Tensor:
-    """This rank's of them."""
-    return torch.from_numpy(places[list(distributed.shard(len(places)))]).long()
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from unlazy.backbones.base import Backbone
@@ -11,12 +13,13 @@ from unlazy.batches import Used, none_usable
 from unlazy.benchmarks.base import Fitting, Inputs, unseen
 from unlazy.data.spread import Spread
 from unlazy.geometry import View
-from unlazy.ledger import Measure
+from unlazy.ledger import Measure, Seen
 from unlazy.measure import Measured, measure
 from unlazy.parts import Keep
 from unlazy.probes.bank import Heads
 from unlazy.probes.stream import Reading, learn
 from unlazy.probes.task import Lesson, Task
+from unlazy.shards import extract
 from unlazy.traces import TraceFiles
 
 Passes = dict[int | None, Used]
@@ -25,7 +28,10 @@ Passes = dict[int | None, Used]
 
 @dataclass(frozen=True)
 class Passing:
-    """How pictures pass through a model; the fields are those of ``bench.run_benchmark``."""
+    """How pictures pass through a model; the fields are those of ``bench.run_benchmark``.
+
+    ``tokens``: a folder of shards for what a probe learns from.
+    """
 
     backbone: Backbone
     batch_size: int | None = None
@@ -33,6 +39,7 @@ class Passing:
     progress: Callable[[int], None] | None = None
     traces: TraceFiles | None = None
     fitting: Fitting = unseen
+    tokens: Path | None = None
 
     def quietly(self) -> Passing:
         """In this process and without progress, for few pictures."""
@@ -75,8 +82,7 @@ class Passing:
                 if not found.names:
                     raise none_usable(found.skipped)
                 if dataset is not evaluated:
-                    pictures = dataset.count if isinstance(dataset, Spread) else None
-                    note(pictures, Used(len(dataset), found.skipped))
+                    note(_asked(dataset), Used(len(dataset), found.skipped))
             return found
 
         def learn_from(
@@ -87,4 +93,28 @@ class Passing:
             note(lesson.pictures, used)
             return heads
 
-        return Inputs(self.backbone, evaluated, training, look, learn_from, self.fitting)
+        def store(
+            folder: Path, dataset: Any, measures: Sequence[Measure], view: View
+        ) -> Mapping[str, Seen]:
+            shards = extract(
+                self.backbone,
+                dataset,
+                measures,
+                folder=folder,
+                view=view,
+                batch_size=self.batch_size,
+                workers=self.workers,
+                progress=self.progress,
+            )
+            note(_asked(dataset), Used(len(dataset), shards.skipped))
+            return dict.fromkeys((each.name for each in measures), shards.seen())
+
+        return Inputs(
+            *(self.backbone, evaluated, training, look, learn_from, self.fitting),
+            store=self.tokens and partial(store, self.tokens),
+        )
+
+
+def _asked(dataset: Any) -> int | None:
+    """How many training pictures were asked for; None: all."""
+    return dataset.count if isinstance(dataset, Spread) else None

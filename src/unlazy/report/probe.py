@@ -27,6 +27,7 @@ def run_probes(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
     keep: Path | None = None,
+    tokens: Path | None = None,
 ) -> list[Outcome]:
     """Run probes; under torchrun all ranks take part and get the same.
 
@@ -44,6 +45,8 @@ def run_probes(
         progress: called with numbers of finished pictures.
         keep: folder of what was learned and observed so far, to go on from after a kill; the
             caller removes it once the Records are written.
+        tokens: folder that gets, as shards, the tokens that ``token-class`` learns from; what is
+            there of the same model and pictures is not made again. None: they are in memory.
 
     Raises:
         ValueError: the pictures lack what a probe needs, or none could be used.
@@ -52,7 +55,7 @@ def run_probes(
         check_needs(probe, evaluated, training, source)
     versions = tuple((probe, probe.version) for probe in probes)
     kept = None if keep is None else Keep(keep, {"probes": versions, "source": source})
-    passing = Passing(backbone, batch_size, workers, progress)
+    passing = Passing(backbone, batch_size, workers, progress, tokens=tokens)
     passes: Passes = {}
     inputs = passing.inputs(evaluated, training, kept, passes)
     judges = prepare(probes, inputs)

@@ -111,7 +111,7 @@ def check_same(folder: Path, old: Json, new: Json) -> None:
     last = "it cannot be told from this one" if unknown else "other pictures, or another program"
     what = "; ".join(differing) or last
     raise ValueError(
-        f"{folder} holds shards of another extraction ({what}); choose another folder with -o, or"
+        f"{folder} holds shards of another extraction ({what}); choose another folder, or"
         " delete this one"
     )
 

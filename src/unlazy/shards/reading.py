@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from unlazy.batches import Skipped
 from unlazy.catalog import suggest
+from unlazy.ledger import Seen
 from unlazy.shards.manifest import read_manifest
 
 OPEN = 16  # files that are mapped at once
@@ -127,6 +129,15 @@ class Shards:
             found = {key: self.rows(key, some) for key in keys}
             yield found | {"index": torch.from_numpy(some.copy())}
 
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Pictures that could not be read."""
+        return tuple(Skipped(**item) for item in self.manifest["skipped"])
+
+    def seen(self) -> Seen:
+        """All rows as a measure's ``conclude`` wants them: each is read when it is asked for."""
+        return Seen({key: _Rows(self, key) for key in self.keys}, {}, tuple(self.indices.tolist()))
+
     def _positions(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Where pictures stand among those that were used."""
         wanted = np.asarray(indices, dtype=np.int64)
@@ -178,3 +189,22 @@ class Shards:
                     f"{path} has {size:,} bytes instead of {shard['bytes']:,}; the same extraction"
                     " makes it again"
                 )
+
+
+class _Rows(Mapping[int, np.ndarray]):
+    """Picture -> row of one key."""
+
+    def __init__(self, shards: Shards, key: str) -> None:
+        self._shards, self._key = shards, key
+        self._having = dict.fromkeys(shards.having(key).tolist())
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if index not in self._having:
+            raise KeyError(index)
+        return self._shards.row(self._key, index).numpy()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._having)
+
+    def __len__(self) -> int:
+        return len(self._having)
