@@ -199,7 +199,7 @@ def recognised(root: Path) -> str:
         ""
         if found
         else "; own pictures go with boxes.csv, a COCO JSON or YOLO's text files beside them"
-        f" (--on box-folder), or plain as --on images:{root}"
+        " (--on box-folder)"
     )
     raise Mistake(f"{said}; choose with --on NAME (`unlazy list data --data {root}`){own}")
 

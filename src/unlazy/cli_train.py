@@ -103,8 +103,7 @@ def _one(recipe: Any, data: Path | None, folder: Path, track: Any, command: str)
         card = json.loads((folder / "card.json").read_text())
     elif source.validation is not None:
         where = f" --data {data.name}" if data else ""
-        labelled = None if recipe.data == "captions" else source.training
-        splits = Splits(recipe.data, labelled, source.validation)
+        splits = Splits(recipe.data, source.labelled, source.validation)
         card = write_card(folder, splits, command=f"{command}{where}")
     if not distributed.on_main():
         return

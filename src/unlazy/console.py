@@ -8,10 +8,12 @@ import select
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from io import RawIOBase
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -108,8 +110,18 @@ def _watch(bells: int) -> None:
         while number := file.read(1)[0]:
             if number not in STOPS:
                 continue
-            if not _heard.wait(PATIENCE) or not select.select([file], [], [], GRACE)[0]:
+            if not _heard.wait(PATIENCE) or not _ends(file):
                 leave(Stopped(number))
+            return
+
+
+def _ends(bells: RawIOBase) -> bool:
+    """Whether the last bell, 0, rings within ``GRACE``; decoders that end ring too."""
+    end = time.monotonic() + GRACE
+    while select.select([bells], [], [], max(0.0, end - time.monotonic()))[0]:
+        if not (bells.read(1) or b"\0")[0]:
+            return True
+    return False
 
 
 @contextmanager

@@ -6,7 +6,6 @@ ranks gives the same conclusion.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -19,8 +18,6 @@ from unlazy.geometry import Viewed
 from unlazy.tokens import Site, Trace
 
 RESAMPLES = 200
-NORMAL = 1.959964
-"""Of the standard normal distribution, 95 % lie this near to 0."""
 
 
 @dataclass(frozen=True)
@@ -230,10 +227,10 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     >>> [round(end, 3) for end in wilson(0.0, 10)]
     [0.0, 0.278]
     """
-    square = NORMAL**2 / count
-    middle = (share + square / 2) / (1 + square)
-    half = math.sqrt(share * (1 - share) * square + square**2 / 4) / (1 + square)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    from scipy.stats import binomtest
+
+    found = binomtest(round(share * count), count).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
 
 
 def estimates(each: Measure, seen: Seen, *, seed: int = 0) -> dict[str, Estimate]:

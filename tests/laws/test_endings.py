@@ -138,8 +138,9 @@ def test_a_signal_in_a_forward_pass_ends_everything(folder, number, word, send, 
 
 
 def test_a_signal_that_is_lost_in_a_finaliser_ends_the_process_all_the_same(tmp_path):
+    """Also where a decoder ends meanwhile, which rings the bells of a signal."""
     program = """
-import time
+import signal, subprocess, time
 from pathlib import Path
 from unlazy import console
 
@@ -148,10 +149,14 @@ class Finalised:
         time.sleep(0.2)
 
 console.GRACE = 1.0
+signal.signal(signal.SIGCHLD, lambda *_: None)
+decoder = subprocess.Popen(["sleep", "1000"])
 with console.stoppable():
     Path("started").touch()
     while True:
         Finalised()
+        if console._heard.is_set():
+            decoder.kill()
 """
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:

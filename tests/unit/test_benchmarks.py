@@ -187,7 +187,7 @@ def test_neighbours_of_drawn_scenes_vote_as_written_out():
     model = load_backbone("bundled:tiny-label")
     scenes = Scenes(count=12, size=(64, 64), seed=3)
     seen = look(model, scenes, [Vectors()], view=usual_view(model.facts)).seen["vectors"]
-    bank = Neighbours.among(seen)
+    bank = Neighbours.among(seen, torch.device("cpu"))
     twice = bank.vectors.repeat(2, 1)  # each picture twice, under another label
     labels = torch.cat([bank.labels, bank.labels.roll(1)])
     assert_votes(twice, labels, bank.vectors, count=5)

@@ -2,8 +2,6 @@
 
 import time
 
-import pytest
-
 from unlazy.report.claims import clock
 
 
@@ -15,7 +13,7 @@ def test_seconds_of_a_killed_run_count(tmp_path, monkeypatch):
         assert float(path.read_text()) > 0.05, "noted while it runs: a kill has no end"
     with clock.running(path) as again:
         assert again.seconds >= 0.1
-        assert again.earlier == pytest.approx(0.1, abs=0.09)
+        assert again.earlier > 0.05
 
 
 def test_a_damaged_or_missing_note_counts_as_none(tmp_path):

@@ -126,7 +126,9 @@ def test_a_share_of_no_or_all_pictures_has_the_wilson_interval(share):
         Accuracy(lambda image: image), ledger.gather([Accuracy(torch.abs)])["accuracy"]
     )
     top1 = top1["top1"]
-    far = 1.959964**2 / (20 + 1.959964**2)  # Wilson (1927): z^2 / (n + z^2) where none counts
+    far = 1.9599639845**2 / (
+        20 + 1.9599639845**2
+    )  # Wilson (1927): z^2 / (n + z^2) where none counts
     low, high = (0.0, far) if share == 0 else (1 - far, 1.0)
     assert (top1.value, top1.low, top1.high) == pytest.approx((share, low, high), abs=1e-9)
 

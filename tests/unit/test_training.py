@@ -121,6 +121,18 @@ def test_another_recipe_is_refused_and_the_difference_shown(tmp_path, data):
     assert "workers" not in str(found.value)
 
 
+def test_a_run_from_before_a_field_was_there_goes_on(tmp_path, data):
+    list(itertools.islice(train(RECIPE, data, tmp_path), 5))
+    path = tmp_path / "recipe.json"
+    written = json.loads(path.read_text())
+    del written["eps"], written["model"]["windows"]
+    path.write_text(json.dumps(written))
+    changed = dataclasses.replace(RECIPE, eps=1e-6)
+    with pytest.raises(ValueError, match="eps: 1e-08 there, 1e-06 now"):
+        next(train(changed, data, tmp_path))
+    assert [row["step"] for row in train(RECIPE, data, tmp_path)][-1] == 10
+
+
 def test_a_recipe_that_never_came_to_a_step_gives_way(tmp_path, data):
     """Its settings were mistaken: the corrected command is no other run."""
     checkpoint.claim(tmp_path, dataclasses.replace(RECIPE, epochs=1))

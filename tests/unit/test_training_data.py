@@ -4,6 +4,7 @@ import dataclasses
 import io
 import itertools
 import json
+import shutil
 import tarfile
 
 import numpy as np
@@ -38,6 +39,18 @@ READ = LabelRecipe(
     evaluate_every=2,
     rand_augment="rand-m5",
     erasing=0.5,
+)
+
+TEXT = TextRecipe(
+    "text",
+    model=dataclasses.replace(MODEL, num_classes=12),
+    data="captions",
+    hold=False,
+    crop="resized",
+    batch=4,
+    epochs=2,
+    workers=0,
+    log_every=1,
 )
 
 
@@ -192,20 +205,15 @@ def test_imagenet_trains_in_the_layouts_that_it_has(folders, tmp_path):
         for old, new in (("n01_cat", "n02123045"), ("n02_dog", "n02110958")):
             (folders / split / old).rename(folders / split / new)
     (folders / "boxes").rename(folders / "bbox")
-    text = TextRecipe(
-        "text",
-        model=dataclasses.replace(MODEL, num_classes=0),
-        data="imagenet",
-        hold=False,
-        crop="resized",
-    )
+    text = dataclasses.replace(TEXT, data="imagenet")
     with pytest.raises(ValueError, match=r"2 classes are WordNet ids \(n02110958, ...\).*mapping"):
         open_source(text, folders)
     mapping = "n02123045 tabby, tabby cat\nn02110958 pug, pug-dog\n"
     (folders / "LOC_synset_mapping.txt").write_text(mapping)
     source = open_source(text, folders)
     assert list(source.classes) == ["pug", "tabby"]
-    assert source.training.labels == [0] * 6 + [1] * 6
+    assert [source.training[index].label for index in range(12)] == [0] * 6 + [1] * 6
+    assert all(source.training[index].boxes is None for index in range(12)), "boxes were read"
     assert sum(source.validation[index].boxes is not None for index in range(6)) == 1
 
 
@@ -221,21 +229,48 @@ def test_many_bad_pictures_in_a_row_are_an_error_that_names_them(folders):
 
 def test_captions_train_and_class_folders_beside_them_evaluate(shards, folders, tmp_path):
     (folders / "val").rename(shards / "val")
-    recipe = TextRecipe(
-        "captions",
-        model=dataclasses.replace(MODEL, num_classes=12),
-        data="captions",
-        hold=False,
-        crop="resized",
-        batch=4,
-        epochs=2,
-        workers=0,
-        log_every=1,
-    )
-    found = rows(recipe, shards, tmp_path / "out")
+    found = rows(TEXT, shards, tmp_path / "out")
     assert len(found) == 4
     assert 0 <= found[-1]["evaluation"]["top1"] <= 1
-    assert "steps: 4 (2 epochs of 2, from 8 pictures" in describe(recipe, shards)
+    assert "steps: 4 (2 epochs of 2, from 8 pictures" in describe(TEXT, shards)
+
+
+def test_dino_on_captions_is_evaluated_without_neighbours(shards, folders, tmp_path):
+    (folders / "val").rename(shards / "val")
+    model = dataclasses.replace(MODEL, num_classes=0)
+    recipe = DistillRecipe(
+        "self",
+        model=model,
+        data="captions",
+        hold=False,
+        local_size=16,
+        batch=4,
+        epochs=1,
+        workers=0,
+        evaluate_every=1,
+    )
+    found = rows(recipe, shards, tmp_path / "out")
+    assert "evaluation" not in found[-1], "neither classes nor boxes are known"
+
+
+def test_pictures_without_a_label_are_not_learned_from_nor_asked_about(folders, tmp_path):
+    for split in ("train", "val"):
+        for old, new in (("n01_cat", "n02123045"), ("n02_dog", "n02110958")):
+            (folders / split / old).rename(folders / split / new)
+        shutil.copytree(folders / split / "n02123045", folders / split / "n09999999")
+    mapping = "n02123045 tabby, tabby cat\nn02110958 pug, pug-dog\n"
+    (folders / "LOC_synset_mapping.txt").write_text(mapping)
+    found = rows(READ, folders, tmp_path / "out")
+    assert 0 <= found[-1]["evaluation"]["top1"] <= 1
+    assert found[-1]["skipped"] == 6
+    source = open_source(READ, folders)
+    card = write_card(
+        tmp_path / "out", Splits("folders", source.labelled, source.validation), command="train"
+    )
+    assert card["n"] == 6
+    assert set(card["skipped"].values()) == {"it has no label"}
+    few = open_source(dataclasses.replace(READ, classes=2), folders)
+    assert (len(few.training), len(few.validation)) == (12, 6)
 
 
 def test_dino_over_class_folders_is_evaluated_by_neighbours(folders, tmp_path):

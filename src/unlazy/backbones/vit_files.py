@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from contextlib import suppress
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import ModelHubMixin, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -82,8 +82,16 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
             path = Path(hf_hub_download(model_id, WEIGHTS, **download))
             vectors = path.with_name(CLASSES)
             if model.supervision == "text":
-                with suppress(EntryNotFoundError):  # nobody needs classes to be named
+                try:
                     vectors = Path(hf_hub_download(model_id, CLASSES, **download))
+                except RemoteEntryNotFoundError:  # nobody needs classes to be named
+                    pass
+                except LocalEntryNotFoundError:
+                    warnings.warn(
+                        f"{model_id} is read from the cache, where {CLASSES} is not: if it has"
+                        " vectors of classes, they are missing",
+                        stacklevel=2,
+                    )
         load_weights(model, path)
         if vectors.is_file():
             model.class_vectors = load_file(vectors)["vectors"].float()

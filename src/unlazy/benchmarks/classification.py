@@ -24,7 +24,7 @@ from unlazy.tokens import Facts, Site, Trace
 
 _LABEL = "A, ablation under label supervision"
 TIE = 1e-6
-"""Cosines this near are equal: their last digits depend on how pictures are batched."""
+"""Cosines count as multiples of this: their last digits depend on how pictures are batched."""
 PAIRS = 2**27
 """Of queries and neighbours, that are compared at once: 1 GiB of ranks."""
 PER_PICTURE = 5
@@ -101,7 +101,8 @@ class Neighbours:
     """Votes of the nearest labelled pictures: image vectors (B, E) -> scores (B, C).
 
     Source: DINO's evaluation: 20 neighbours by cosine, each with the weight exp(cosine / 0.07).
-    It leaves ties open; here, of cosines that are equal to ``TIE``, the lower index is the nearer.
+    It leaves ties open; here, of cosines that round to the same multiple of ``TIE``, the lower
+    index is the nearer.
 
     Attributes:
         vectors: (n, E), of unit length, on the device of the vectors that will be asked about.
@@ -115,7 +116,7 @@ class Neighbours:
     temperature: float = 0.07
 
     @classmethod
-    def among(cls, seen: Seen, device: torch.device | str = "cpu") -> Neighbours:
+    def among(cls, seen: Seen, device: torch.device) -> Neighbours:
         """The pictures that ``Vectors`` saw, kept on a device."""
         vectors, labels = np.asarray(seen.stack("vector")), np.asarray(seen.stack("label"))
         bank = torch.from_numpy(vectors).float(), torch.from_numpy(labels).long()
@@ -128,12 +129,12 @@ class Neighbours:
 
     def _votes(self, queries: Tensor) -> Tensor:
         device, bank = queries.device, len(self.vectors)
-        cosine = queries @ self.vectors.to(device).float().T  # (B, n)
+        cosine = queries @ self.vectors.T  # (B, n)
         order = (cosine / TIE).round().long() * bank - torch.arange(bank, device=device)
         which = order.topk(min(self.count, bank), dim=1).indices  # no two are equal
         votes = torch.zeros(len(queries), int(self.labels.max()) + 1, device=device)
         weights = (cosine.gather(1, which) / self.temperature).exp()
-        return votes.scatter_add_(1, self.labels.to(device)[which], weights)
+        return votes.scatter_add_(1, self.labels[which], weights)
 
 
 def among(training: Any, evaluated: int) -> Spread:

@@ -213,9 +213,11 @@ class MaskedClassification:
         """Whose classes these are, where they are not the model's."""
         if self.head == "model":
             return ()
+        linear = LinearProbe()
         return (
             "classes are told by a linear classifier on frozen image vectors, fitted to the"
-            " training pictures; published figures are of the models' own classifiers",
+            f" training pictures as in linear {linear.version} ({linear.epochs} epochs of"
+            f" {linear.batch}); published figures are of the models' own classifiers",
         )
 
     def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:

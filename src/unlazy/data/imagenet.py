@@ -36,13 +36,16 @@ class ImageNet(Annotated):
     Args:
         root: see the module; or what holds a folder ``imagenet`` or ``ILSVRC2012``.
         split: train or val.
+        boxes: whether to look for them; of the training split that reads half a million files.
 
     Raises:
         FileNotFoundError: no pictures, or no labels for a flat folder; the message says which.
         ValueError: a file of labels cannot be read.
     """
 
-    def __init__(self, root: str | Path, split: Literal["train", "val"] = "val") -> None:
+    def __init__(
+        self, root: str | Path, split: Literal["train", "val"] = "val", *, boxes: bool = True
+    ) -> None:
         root, pictures = _pictures(Path(root), split)
         problems = Problems()
         folders = sorted(each for each in pictures.glob("n*") if WNID.fullmatch(each.name))
@@ -62,7 +65,7 @@ class ImageNet(Annotated):
                 f"{len(self.wnids)} of {NUM_CLASSES} are here, and labels count these alone; for"
                 f" labels as in all {NUM_CLASSES} put LOC_synset_mapping.txt into {root}",
             )
-        self.split, self.boxes = split, _boxes(root, split)
+        self.split, self.boxes = split, _boxes(root, split) if boxes else {}
         index = index_of(self.wnids)
         entries = [
             entry_of(path, index.get(wnid), self.boxes.get(path.stem), index, problems)

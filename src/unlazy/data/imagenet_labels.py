@@ -10,6 +10,7 @@ from 0 among the sorted wnids (as in Caffe's ``val.txt``).
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -92,13 +93,16 @@ def _ground_truth(file: Path, paths: Sequence[Path]) -> list[tuple[Path, str]]:
 
 def _ids(meta: Path) -> dict[str, str]:
     """ILSVRC's id, as text -> wnid."""
-    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError, loadmat
 
+    # cut off, altered (where SciPy may use a variable that it never set), or of version 7.3
+    damaged = (MatReadError, OSError, zlib.error, UnboundLocalError, NotImplementedError)
+    other = (KeyError, IndexError, TypeError, ValueError)  # no such table, or not of ids and wnids
     try:
         synsets = np.atleast_1d(loadmat(meta, squeeze_me=True)["synsets"])
         ids, wnids = synsets["ILSVRC2012_ID"].tolist(), synsets["WNID"].tolist()
         return {str(int(number)): str(wnid) for number, wnid in zip(ids, wnids, strict=True)}
-    except Exception as error:  # of an altered file SciPy raises nearly any, UnboundLocalError too
+    except (*damaged, *other) as error:
         raise ValueError(f"{meta} is not ILSVRC's table of classes: {error}") from error
 
 

@@ -57,9 +57,12 @@ def _earlier(page: Path) -> Iterator[tuple[str, str]]:
     """(benchmark, its section) of a page that was written before, as far as Records bear it out."""
     if not page.is_file():
         return
-    for found in SECTION.finditer(page.read_text(errors="replace")):
+    for found in SECTION.finditer(page.read_text(encoding="utf-8", errors="replace")):
         record = page.with_name(f"{found['name']}.json")
-        if record.is_file() and _mark(record.read_text(errors="replace")) == found["mark"]:
+        if (
+            record.is_file()
+            and _mark(record.read_text(encoding="utf-8", errors="replace")) == found["mark"]
+        ):
             yield found["name"], found[0]
 
 

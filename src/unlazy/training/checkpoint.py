@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -49,7 +49,7 @@ def claim(out: Path, recipe: Recipe) -> None:
                 f"{path} cannot be read ({problem}): choose another folder with -o, or delete"
                 f" {out} to train anew"
             ) from problem
-        changed = differences(old, new)
+        changed = differences(_completed(old, recipe), new)
         if changed:
             lines = "".join(f"\n  {line}" for line in changed)
             raise ValueError(
@@ -63,6 +63,22 @@ def claim(out: Path, recipe: Recipe) -> None:
         raise OSError(f"cannot write to {out}: {problem.strerror}") from problem
     for part in out.glob("*.part"):
         shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def _completed(old: dict[str, Any], like: Any) -> dict[str, Any]:
+    """A recipe as it was written, with the defaults of fields that came later."""
+    found = dict(old)
+    for each in dataclasses.fields(like):
+        made: Any = each.default_factory
+        default: Any = each.default if made is dataclasses.MISSING else made()
+        if dataclasses.is_dataclass(default):
+            default = dataclasses.asdict(cast(Any, default))
+        if default is not dataclasses.MISSING:
+            found.setdefault(each.name, json.loads(json.dumps(default)))
+        now, before = getattr(like, each.name), found.get(each.name)
+        if dataclasses.is_dataclass(now) and isinstance(before, dict):
+            found[each.name] = _completed(before, now)
+    return found
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

@@ -30,18 +30,19 @@ SUBSETS = {"single": "point_in_box", "single_small25": "point_in_small_box"}
 
 @dataclass
 class Evaluation:
-    """Top-1 (zero-shot for text, k-NN for self supervision), and the benchmark Point-in-Box.
+    """Top-1 (zero-shot for text, k-NN where nothing classifies), and the benchmark Point-in-Box.
 
     The latter over pictures with one box, all of them and those under 25 % of the area.
 
     Attributes:
-        validation, training: data sets with labels; the latter for k-NN alone.
+        validation: pictures with labels.
+        neighbours: training pictures with labels, for k-NN alone; None: without.
     """
 
     recipe: Recipe
     objective: Objective
     validation: Any
-    training: Any
+    neighbours: Any
     device: torch.device
 
     def __call__(self) -> dict[str, float]:
@@ -60,16 +61,21 @@ class Evaluation:
             class_vectors=vectors,
         ).to(self.device)
         pictures = Spread(self.validation, self.recipe.evaluate_images)
-        classify = backbone.classifier()
-        accuracy = self._knn(backbone) if classify is None else Accuracy(classify)
-        seen = self._measure(backbone, pictures, [*BOXES, accuracy])
-        top1 = accuracy.conclude(seen[accuracy.name])["top1"]
-        return {"knn" if classify is None else "top1": top1} | _pointing(seen)
+        answers = self._answers(backbone)
+        seen = self._measure(backbone, pictures, [*BOXES, *answers.values()])
+        top1 = {key: each.conclude(seen[each.name])["top1"] for key, each in answers.items()}
+        return top1 | _pointing(seen)
 
-    def _knn(self, backbone: TrainedViT) -> Accuracy:
-        bank = among(self.training, self.recipe.evaluate_images)
+    def _answers(self, backbone: TrainedViT) -> dict[str, Accuracy]:
+        """What tells classes: its key in the log -> it; none where nothing knows them."""
+        classify = backbone.classifier()
+        if classify is not None:
+            return {"top1": Accuracy(classify)}
+        if self.neighbours is None:
+            return {}
+        bank = among(self.neighbours, self.recipe.evaluate_images)
         seen = self._measure(backbone, bank, [Vectors()])["vectors"]
-        return Accuracy(Neighbours.among(seen), name="knn")
+        return {"knn": Accuracy(Neighbours.among(seen, self.device), name="knn")}
 
     def _measure(
         self, backbone: TrainedViT, pictures: Spread, measures: list[Any]

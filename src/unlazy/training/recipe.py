@@ -89,8 +89,9 @@ class Recipe:
             _within(self, key, 0, math.inf)
         for key in ("warmup", "final_rate"):
             _within(self, key, 0, 1)
-        if self.learning_rate <= 0 or self.eps <= 0:
-            raise ValueError("learning_rate and eps must be above 0")
+        _above(self, "learning_rate", "eps")
+        if self.clip_norm is not None:
+            _above(self, "clip_norm")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must lie in [0, 1), not {self.betas}")
         if self.workers is not None:
@@ -108,6 +109,12 @@ def _within(recipe: Recipe, key: str, low: float, high: float) -> None:
     if not low <= value <= high:
         most = "" if high == math.inf else f" and at most {high}"
         raise ValueError(f"{key} must be at least {low}{most}, not {value}")
+
+
+def _above(recipe: Recipe, *keys: str) -> None:
+    for key in keys:
+        if not getattr(recipe, key) > 0:
+            raise ValueError(f"{key} must be above 0, not {getattr(recipe, key)}")
 
 
 def _share(recipe: Recipe, key: str) -> None:
@@ -266,6 +273,7 @@ class DistillRecipe(Recipe):
         super().__post_init__()
         for key in ("momentum", "centre_momentum", "temperature_warmup"):
             _within(self, key, 0, 1)
+        _above(self, "student_temperature", "teacher_temperature", "teacher_temperature_start")
         for key in ("global_scale", "local_scale"):
             _share(self, key)
         if self.model.num_classes:
@@ -276,7 +284,8 @@ class DistillRecipe(Recipe):
                     f"{name} {side} is no multiple of patch_size {self.model.patch_size}"
                 )
         try:
-            kept(self.model.keep, (self.local_size // self.model.patch_size) ** 2)
+            if self.model.pool == "lazy_strike":
+                kept(self.model.keep, (self.local_size // self.model.patch_size) ** 2)
         except ValueError as problem:
             raise ValueError(f"of a local crop: {problem}; use a share, or keep=1") from problem
 

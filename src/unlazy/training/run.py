@@ -40,7 +40,7 @@ def run(
     feed = _feed(recipe, objective, source, device)
     evaluate = None
     if source.validation is not None:
-        evaluate = Evaluation(recipe, objective, source.validation, source.training, device)
+        evaluate = Evaluation(recipe, objective, source.validation, source.labelled, device)
     tell = tracking.writers(trackers, out, recipe.name) if distributed.on_main() else []
     for row in loop.train(recipe, objective, feed, out, evaluate=evaluate):
         for write in tell:

@@ -16,11 +16,18 @@ from unlazy.data.captions import CaptionShards
 from unlazy.data.class_folders import ClassFolders
 from unlazy.data.imagenet import ImageNet
 from unlazy.data.imagenet_labels import WNID
+from unlazy.data.labelled import Labelled
 from unlazy.data.sample import Sample, Unreadable
 from unlazy.data.synthetic import Scenes
 from unlazy.data.tiny_imagenet import TinyImageNet
 from unlazy.geometry import View
-from unlazy.training.recipe import LabelRecipe, Recipe, SceneRecipe, TextRecipe
+from unlazy.training.recipe import (
+    DistillRecipe,
+    LabelRecipe,
+    Recipe,
+    SceneRecipe,
+    TextRecipe,
+)
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,14 @@ class Source:
     """What a run reads.
 
     Attributes:
-        training: a data set of samples.
-        validation: the same with labels, or None.
+        training: a data set of samples; where classes are learned, all with a label.
+        labelled: its pictures that have a label, or None where there are captions instead.
+        validation: pictures with labels, or None.
         classes: names in the order of the labels; empty where there are captions instead.
     """
 
     training: Any
+    labelled: Any
     validation: Any
     classes: Sequence[str]
 
@@ -49,7 +58,11 @@ class OfClasses:
         if not 0 < count <= len(dataset.classes):
             raise ValueError(f"classes={count}; the data has {len(dataset.classes)}")
         self.dataset, self.classes = dataset, dataset.classes[:count]
-        self._indices = [index for index, label in enumerate(dataset.labels) if label < count]
+        self._indices = [
+            index
+            for index, label in enumerate(dataset.labels)
+            if label is not None and label < count
+        ]
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -100,14 +113,14 @@ def open_source(recipe: Recipe, root: Path | None) -> Source:
         scenes = recipe.scenes
         held_out = replace(scenes, count=recipe.validation, seed=scenes.seed + 1)
         _check_classes(recipe, len(scenes.classes), "this kind of scenes")
-        return Source(drawn(scenes), drawn(held_out), scenes.classes)
+        return Source(drawn(scenes), drawn(scenes), drawn(held_out), scenes.classes)
     if root is None:
         raise ValueError(f"{recipe.data} is read from a folder")
     if recipe.data == "captions":
-        validation = _folders(root, "val") if (root / "val").is_dir() else None
+        validation = Labelled(_folders(root, "val")) if (root / "val").is_dir() else None
         classes = validation.classes if validation else ()
         _check_captions(classes, root)
-        return Source(CaptionShards(root), validation, classes)
+        return Source(CaptionShards(root), None, validation, classes)
     kind = TinyImageNet if recipe.data == "tiny-imagenet" else _folders
     training, validation = kind(root, "train"), kind(root, "val")
     if isinstance(recipe, TextRecipe):
@@ -120,15 +133,20 @@ def open_source(recipe: Recipe, root: Path | None) -> Source:
     if recipe.classes is not None:
         training, validation = (OfClasses(each, recipe.classes) for each in (training, validation))
     _check_classes(recipe, len(training.classes), str(root))
-    return Source(training, validation, training.classes)
+    labelled = Labelled(training)
+    learned_from = training if isinstance(recipe, DistillRecipe) else labelled
+    return Source(learned_from, labelled, Labelled(validation), training.classes)
 
 
 def _folders(root: Path, split: Literal["train", "val"]) -> Annotated:
     """ImageNet in any of its layouts, else any folder a class."""
     try:
-        return ImageNet(root, split)
-    except FileNotFoundError:
-        return ClassFolders(root, split)
+        return ImageNet(root, split, boxes=split == "val")
+    except FileNotFoundError as imagenet:
+        try:
+            return ClassFolders(root, split)
+        except FileNotFoundError as folders:
+            raise FileNotFoundError(f"{folders}; {imagenet}") from folders
 
 
 def _check_captions(classes: Sequence[str], root: Path) -> None:
