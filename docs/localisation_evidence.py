@@ -19,6 +19,8 @@ from typing import Any
 
 from page_parts import holds, markdown, render
 
+from unlazy.catalog import find
+
 EVIDENCE = Path(__file__).parent / "evidence"
 RECORDS = EVIDENCE / "localisation.json"
 CARDS = Path(__file__).parents[1] / "src" / "unlazy" / "bundled"
@@ -95,12 +97,12 @@ def write(records: dict[str, Record]) -> None:
 
 
 def run(roots: dict[str, str]) -> None:
-    """Run what has no Record of these weights yet."""
+    """Run what has no Record of these weights, by today's version of the benchmark, yet."""
     for job in jobs():
         records = read()
         weights = _card(job.model)["weights_hash"]
         keys = {each: job.key(each) for each in job.benchmarks}
-        if all(records.get(key, {}).get("weights_hash") == weights for key in keys.values()):
+        if all(_current(records.get(key), each, weights) for each, key in keys.items()):
             continue
         shown = {name: Path(root).name for name, root in roots.items()}
         said = " ".join(["unlazy", *job.words(shown)])
@@ -114,12 +116,20 @@ def run(roots: dict[str, str]) -> None:
             for benchmark, key in keys.items():
                 if done.returncode:
                     said_why = done.stderr.rpartition("unlazy: ")[2]  # after the progress bars
-                    records[key] = {"refused": " ".join(said_why.split())}
+                    about = {"version": find("benchmarks", benchmark).version}
+                    records[key] = {"refused": " ".join(said_why.split()), "benchmark": about}
                 else:
                     records[key] = json.loads((output / f"{benchmark}.json").read_text())
                     records[key]["benchmark"].pop("published")
                 records[key] |= {"command": said, "weights_hash": weights}
         write(records)
+
+
+def _current(record: Record | None, benchmark: str, weights: str) -> bool:
+    if record is None or "benchmark" not in record:
+        return False
+    known = record["weights_hash"], record["benchmark"]["version"]
+    return known == (weights, find("benchmarks", benchmark).version)
 
 
 def value(key: str, measure: str, number: str) -> float:

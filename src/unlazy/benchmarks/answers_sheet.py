@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unlazy.benchmarks.sheet import SHOWN, Group, Panel, Sheet
-from unlazy.data.spread import Spread
+from unlazy.benchmarks.sheet import Panel, Sheet, misses_and_hits
 from unlazy.geometry import View
 from unlazy.ledger import Seen
 
@@ -18,14 +17,13 @@ def answers_sheet(data: Any, seen: Seen, view: View) -> Sheet:
         seen: what ``Accuracy`` observed.
         view: under which it did.
     """
-    correct, groups = seen.kept["correct"], []
-    for title, hit in (("Misses", 0), ("Hits", 1)):
-        members = [index for index in seen.order if correct[index] == hit]
-        part = Spread(members, SHOWN)
-        panels = tuple(_panel(data, part[place], seen, view) for place in range(len(part)))
-        meaning = f"{len(part)} of {len(members)}, evenly spread over the data; predicted / true."
-        groups.append(Group(title, meaning, panels))
-    return Sheet(tuple(groups))
+    groups = misses_and_hits(
+        seen.kept["correct"],
+        seen.order,
+        lambda chosen: tuple(_panel(data, index, seen, view) for index in chosen),
+        note="Under each: predicted / true.",
+    )
+    return Sheet(groups)
 
 
 def _panel(data: Any, index: int, seen: Seen, view: View) -> Panel:

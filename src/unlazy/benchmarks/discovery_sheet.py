@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from unlazy.benchmarks.discovery_methods import SPELLED, Method
-from unlazy.benchmarks.sheet import SHOWN, Box, Group, Panel, Sheet
+from unlazy.benchmarks.sheet import Box, Panel, Sheet, misses_and_hits
 from unlazy.benchmarks.whole_picture import shown_size
-from unlazy.data.spread import Spread
 from unlazy.geometry import View
 from unlazy.ledger import Seen
 
@@ -27,14 +26,13 @@ def contact_sheet(data: Any, seen: Seen, view: View, methods: Sequence[Method]) 
     first = methods[0]
     if f"corloc/{first}" not in seen:
         return Sheet()
-    hits, groups = seen.kept[f"corloc/{first}"], []
-    for title, hit in (("Misses", 0), ("Hits", 1)):
-        members = [index for index in seen.order if index in hits and hits[index] == hit]
-        part = Spread(members, SHOWN)
-        panels = tuple(_panel(data, part[place], seen, view, methods) for place in range(len(part)))
-        meaning = f"{len(part)} of {len(members)}, evenly spread over the data."
-        groups.append(Group(f"{title} {SPELLED[first]}", meaning, panels))
-    return Sheet(tuple(groups))
+    groups = misses_and_hits(
+        seen.kept[f"corloc/{first}"],
+        seen.order,
+        lambda chosen: tuple(_panel(data, index, seen, view, methods) for index in chosen),
+        by=SPELLED[first],
+    )
+    return Sheet(groups)
 
 
 def _panel(data: Any, index: int, seen: Seen, view: View, methods: Sequence[Method]) -> Panel:

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.classification import usual_view
 from unlazy.benchmarks.paper_a import TABLE_1, TABLE_3
-from unlazy.benchmarks.sheet import SHOWN, Box, Group, Panel, Sheet
-from unlazy.data.spread import Chosen, Spread
+from unlazy.benchmarks.sheet import Box, Panel, Sheet, misses_and_hits
+from unlazy.data.spread import Chosen
 from unlazy.geometry import View, box_to_grid
 from unlazy.ledger import Batch, Measure, Observation, Seen, Some
 from unlazy.measure import Measured
@@ -223,17 +223,9 @@ class PointInBox:
             return Sheet()
         boxes, hits = seen.kept["boxes"], seen.kept["hit"]
         single = [index for index in seen.order if index in hits and boxes[index] == 1]
-        groups = []
-        for title, hit in (("Misses", 0), ("Hits", 1)):
-            members = [index for index in single if hits[index] == hit]
-            part = Spread(members, SHOWN)
-            chosen = [part[place] for place in range(len(part))]
-            panels = _panels(inputs, chosen, view, ScoreMaps(self.score, self.against))
-            some = f"{len(chosen)} of {len(members)}, evenly spread over the data."
-            meaning = some if len(chosen) < len(members) else f"All {len(members)}."
-            groups.append(Group(title, meaning, panels))
+        maps = ScoreMaps(self.score, self.against)
         return Sheet(
-            tuple(groups),
+            misses_and_hits(hits, single, lambda chosen: _panels(inputs, chosen, view, maps)),
             map_title="Patch score",
             map_meaning=f"Likeness of each patch to the whole picture ({self.score}); the square"
             " is the highest patch.",

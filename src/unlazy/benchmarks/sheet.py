@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
+
+from unlazy.data.spread import Spread
 
 SHOWN = 12
 """Pictures a group on the page, at most."""
@@ -80,3 +84,32 @@ class Sheet:
     map_title: str = ""
     map_meaning: str = ""
     curves: tuple[Curve, ...] = ()
+
+
+def misses_and_hits(
+    hits: Mapping[int, Any],
+    order: Sequence[int],
+    panels: Callable[[Sequence[int]], tuple[Panel, ...]],
+    *,
+    by: str = "",
+    note: str = "",
+) -> tuple[Group, Group]:
+    """Two groups of pictures, evenly spread over the data.
+
+    Args:
+        hits: picture -> 1 or 0; pictures without one are left out.
+        order: of the data.
+        panels: draws some pictures.
+        by: whose hits, after the titles.
+        note: to say of the panels.
+    """
+
+    def group(title: str, hit: int) -> Group:
+        members = [index for index in order if index in hits and hits[index] == hit]
+        part = Spread(members, SHOWN)
+        chosen = [part[place] for place in range(len(part))]
+        some = f"{len(chosen)} of {len(members)}, evenly spread over the data."
+        meaning = some if len(chosen) < len(members) else f"All {len(members)}."
+        return Group(f"{title} {by}".strip(), f"{meaning} {note}".strip(), panels(chosen))
+
+    return group("Misses", 0), group("Hits", 1)
