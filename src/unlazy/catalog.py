@@ -77,6 +77,8 @@ PROBES = {
     "pixels": "unlazy.benchmarks.probe_pixels:PixelProbe",
     "token-class": "unlazy.benchmarks.probe_token_class:TokenClassProbe",
     "register-heads": "unlazy.benchmarks.probe_registers:RegisterHeads",
+    "dino-linear": "unlazy.benchmarks.probe_linear:DINOLinear",
+    "dinov2-linear": "unlazy.benchmarks.probe_linear:DINOv2Linear",
     "threshold-sweep": "unlazy.benchmarks.probe_sweep:ThresholdSweep",
     "redundancy": "unlazy.benchmarks.probe_redundancy:Redundancy",
 }

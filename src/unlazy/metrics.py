@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64
 
 SMALL_BOX = 0.25
 """Share of the picture's area: Point-in-Box's public evaluator keeps only smaller boxes."""
@@ -132,4 +132,21 @@ def class_iou(
     return {
         each: max(mask_iou(mask, classes == each, void=unknown) for mask in masks)
         for each in present
+    }
+
+
+def guesses(labels: Int64[np.ndarray, " n"], classes: Int64[np.ndarray, " n"]) -> dict[str, float]:
+    """Top-1 without a model: of a random class, ``chance``, and of always the most frequent one.
+
+    Args:
+        labels: of the pictures.
+        classes: how many there are, for each picture.
+
+    >>> guesses(np.array([0, 1, 1]), np.array([4, 4, 4]))
+    {'chance': 0.25, 'majority': 0.6666666666666666}
+    """
+    _, counts = np.unique(labels, return_counts=True)
+    return {
+        "chance": float((1 / classes).mean()),
+        "majority": float(counts.max() / counts.sum()),
     }

@@ -13,7 +13,7 @@ from unlazy.shards import Shards
 from warm import Run
 
 EPOCHS, TRAINING = 4, 40
-OTHERS = ("token-class", "register-heads", "threshold-sweep")
+OTHERS = ("token-class", "register-heads", "threshold-sweep", "dino-linear")
 MODEL = """
 import os, signal
 from pathlib import Path

@@ -25,7 +25,7 @@ from unlazy.probes.chosen import KINDS, Chosen
 from unlazy.probes.norm_counts import NormCounts, Quantiles
 from unlazy.probes.pixels import NormalEquations, Patches, PixelErrors, solved
 from unlazy.probes.position import PositionErrors
-from unlazy.probes.register_heads import VectorClass
+from unlazy.probes.register_heads import Joined, VectorClass
 from unlazy.probes.sweep import NormSet, Sweep
 from unlazy.probes.token_class import TokenClass
 from unlazy.tokens import STREAMS, Site, Tokens, Trace, resolve
@@ -51,7 +51,7 @@ MEASURES = [
     Sweep(POSITION, SETS),
     Chosen(HIGH_NORM, seeds=2),
     TokenClass(dict.fromkeys(KINDS, heads(2, DIM, 3)), HIGH_NORM, 2),
-    VectorClass({"cls_mean": heads(1, 2 * DIM, 3)}),
+    VectorClass({"cls_mean": heads(1, 2 * DIM, 3)}, {"cls_mean": Joined("cls_mean")}),
     Norms(),
     NormShape(),
     Attention(),

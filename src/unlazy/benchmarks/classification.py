@@ -20,6 +20,7 @@ from unlazy.data.spread import Spread
 from unlazy.geometry import View
 from unlazy.ledger import Batch, Measure, Observation, Seen
 from unlazy.measure import Measured
+from unlazy.metrics import guesses
 from unlazy.tokens import Facts, Site, Trace
 
 _LABEL = "A, ablation under label supervision"
@@ -64,12 +65,8 @@ class Accuracy:
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         """``top1``, ``chance`` and ``majority``."""
-        _, counts = np.unique(seen.stack("label"), return_counts=True)
-        return {
-            "top1": seen.mean("correct"),
-            "chance": float((1 / seen.stack("of")).mean()),
-            "majority": float(counts.max() / counts.sum()),
-        }
+        found = {"top1": seen.mean("correct")}
+        return found | guesses(seen.stack("label"), seen.stack("of"))
 
     def proportions(self, seen: Seen) -> dict[str, int]:
         """``top1`` is a share of all pictures."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.classification import BASELINES
 from unlazy.benchmarks.paper_b import TABLE_4, TABLE_5
 from unlazy.benchmarks.probe import Learned
 from unlazy.benchmarks.probe_settings import HELD_OUT_NOTE, Trained, chosen_note, subset_note
@@ -15,6 +16,7 @@ from unlazy.ledger import Estimate, Measure
 from unlazy.probes.register_heads import (
     PRETRAINED,
     VARIANTS,
+    Joined,
     Variant,
     VectorClass,
     VectorTask,
@@ -35,8 +37,9 @@ _TABLE_5 = {model: (TABLE_4[model].with_registers, *learned) for model, learned 
 class RegisterHeads(Trained):
     """Top-1 of linear classifiers on CLS, mean patch and registers, put side by side.
 
-    Tokens are read after the last normalisation, of the middle of each picture, while DINOv2 trains
-    its heads on random crops. A model without registers, or without CLS, has fewer of them.
+    Tokens are read after the last normalisation, of the middle of each picture; ``dinov2-linear``
+    learns from random crops as DINOv2 does. A model without registers, or without CLS, has fewer of
+    them.
 
     Source: *Do All Vision Transformers Need Registers?* (B), claim 5, Tables 4 and 5 (SGD, cosine,
     20 epochs; rates not stated).
@@ -62,6 +65,7 @@ class RegisterHeads(Trained):
             ("mean patch and registers", "top1_mean_registers"),
             ("the head that was given", "top1_pretrained"),
         ),
+        baselines=BASELINES,
     )
     published: ClassVar[tuple[Published, ...]] = (
         *(
@@ -99,15 +103,20 @@ class RegisterHeads(Trained):
         variants = self.variants(facts)
         if not variants:
             raise ValueError(f"{facts.name} has neither a class token nor registers; use linear")
-        classes = _num_classes(inputs)
+        classes = num_classes(inputs)
         self._given(facts, classes)
-        return [VectorTask(self.plan, each, classes) for each in variants]
+        return [
+            VectorTask(f"register_heads/{each}", self.plan, Joined(each), classes)
+            for each in variants
+        ]
 
     def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
         """All heads on the same pictures."""
         facts = inputs.backbone.facts
         found = {each: learned.heads[f"register_heads/{each}"] for each in self.variants(facts)}
-        return [VectorClass({**found, **self._given(facts, _num_classes(inputs))})]
+        vectors = {each: Joined(each) for each in self.variants(facts)}
+        given = self._given(facts, num_classes(inputs))
+        return [VectorClass({**found, **given}, {**vectors, PRETRAINED: Joined("cls_mean")})]
 
     def _given(self, facts: Facts, classes: int) -> dict[str, Any]:
         if self.head is None:
@@ -132,7 +141,7 @@ class RegisterHeads(Trained):
         )
 
 
-def _num_classes(inputs: Inputs) -> int:
+def num_classes(inputs: Inputs) -> int:
     """Of the training pictures.
 
     Raises:

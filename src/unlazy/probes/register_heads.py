@@ -9,13 +9,14 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from unlazy.ledger import Batch, Observation, Seen, Some
+from unlazy.metrics import guesses
 from unlazy.probes.bank import Heads
 from unlazy.probes.chosen import UNKNOWN, labels_of
 from unlazy.probes.task import Plan
@@ -50,24 +51,50 @@ def width(variant: str, dim: int, registers: int) -> int:
     return dim * (("cls" in names) + 1 + registers * ("registers" in names))
 
 
-@dataclass(frozen=True)
-class VectorTask:
-    """Parts of a picture's tokens after the last normalisation -> its class."""
-
-    plan: Plan
-    variant: Variant
-    outputs: int
-
-    @property
-    def name(self) -> str:
-        return f"register_heads/{self.variant}"
+@runtime_checkable
+class Vector(Protocol):
+    """A frozen dataclass: one vector a picture, from its trace."""
 
     @property
     def reads(self) -> frozenset[Site]:
+        """The sites that it needs."""
+        ...
+
+    def __call__(self, trace: Trace) -> Float[Tensor, "B _"]:
+        """The vectors."""
+        ...
+
+
+@dataclass(frozen=True)
+class Joined:
+    """``joined`` tokens after the last normalisation."""
+
+    variant: Variant
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        """The last normalisation."""
         return frozenset({FINAL})
 
+    def __call__(self, trace: Trace) -> Float[Tensor, "B _"]:
+        return joined(trace[FINAL], self.variant)
+
+
+@dataclass(frozen=True)
+class VectorTask:
+    """A vector of a picture -> its class."""
+
+    name: str
+    plan: Plan
+    vector: Vector
+    outputs: int
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        return self.vector.reads
+
     def examples(self, trace: Trace, batch: Batch) -> tuple[Tensor, Tensor]:
-        features, labels = joined(trace[FINAL], self.variant), labels_of(batch)
+        features, labels = self.vector(trace), labels_of(batch)
         for label, name in zip(labels.tolist(), batch.names, strict=True):
             if label >= self.outputs:
                 raise ValueError(
@@ -85,25 +112,32 @@ class VectorTask:
 
 @dataclass(frozen=True)
 class VectorClass:
-    """How often each head tells the class. Rows ``right/VARIANT`` (S,), of labelled pictures."""
+    """How often each head tells the class.
+
+    Rows of labelled pictures: ``right/VARIANT`` (S,), ``label``, and ``of``, how many classes.
+
+    Attributes:
+        heads: variant -> what was learned.
+        vectors: variant -> of what.
+    """
 
     heads: Mapping[str, Heads]
+    vectors: Mapping[str, Vector]
     name: str = "register_heads"
+    extremes: ClassVar[frozenset[str]] = frozenset({"chance", "majority"})
 
     @property
     def reads(self) -> frozenset[Site]:
-        return frozenset({FINAL})
+        return frozenset().union(*(each.reads for each in self.vectors.values()))
 
     def observe(self, trace: Trace, batch: Batch) -> Observation:
-        tokens = trace[FINAL]
-        truth = labels_of(batch).to(tokens.patches.device)
-        known = truth != UNKNOWN
-        found = {}
+        truth = labels_of(batch).to(trace.image.device)
+        known, found = truth != UNKNOWN, {}
         for variant, heads in self.heads.items():
-            features = joined(tokens, "cls_mean" if variant == PRETRAINED else variant)
-            right = correct(heads(features[None])[0], truth)  # (S, B)
-            found[f"right/{variant}"] = Some(known, right.T[known])
-        return found
+            scores = heads(self.vectors[variant](trace)[None])[0]  # (S, B, C)
+            found[f"right/{variant}"] = Some(known, correct(scores, truth).T[known])
+            found["of"] = Some(known, torch.full_like(truth, scores.shape[-1])[known])
+        return {**found, "label": Some(known, truth[known])}
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         found = {
@@ -114,7 +148,7 @@ class VectorClass:
         plain, more = (f"top1_{each}" for each in VARIANTS[:2])
         if plain in found and more in found:
             found["registers_gain"] = found[more] - found[plain]
-        return found
+        return found | (guesses(seen.stack("label"), seen.stack("of")) if found else {})
 
 
 def load_head(path: Path, *, dim: int, classes: int) -> Heads:

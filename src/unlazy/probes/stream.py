@@ -29,6 +29,7 @@ from unlazy.batches import (
     fitting,
     items,
 )
+from unlazy.data.crops import Crops
 from unlazy.data.spread import Chosen, Spread
 from unlazy.geometry import View, Viewed
 from unlazy.ledger import Batch
@@ -85,12 +86,12 @@ def learn(
     part = training if lesson.pictures is None else Spread(training, lesson.pictures)
     held, used = held_out(len(part), lesson.seed)
     kept = None if keep is None else kept_epochs(keep, reading, part, tasks, lesson)
-    school = _School(reading, part, tasks)
+    school = _School(reading, tasks)
     epoch = school.restore(kept)
     while not school.finished():
         order = np.random.default_rng([lesson.seed, epoch]).permutation(used).tolist()
-        school.teach(order, lesson.batch)
-        school.examine(held, lesson.batch)
+        school.teach(_lesson_of(part, lesson, epoch, reading.view), order, lesson.batch)
+        school.examine((part, reading.view), held, lesson.batch)
         epoch += 1
         skipped = school.lost()
         if kept is not None and distributed.on_main():
@@ -104,6 +105,12 @@ def learn(
             stacklevel=2,
         )
     return {name: bank.heads(name) for name, bank in school.banks.items()}, taken
+
+
+def _lesson_of(part: Any, lesson: Lesson, epoch: int, view: View) -> Seeing:
+    if not lesson.crops:
+        return part, view
+    return Crops(part, lesson.seed, epoch), dataclasses.replace(view, fit="squash", resize=None)
 
 
 def held_out(count: int, seed: int) -> tuple[list[int], list[int]]:
@@ -122,11 +129,15 @@ def held_out(count: int, seed: int) -> tuple[list[int], list[int]]:
     return sorted(order[decides].tolist()), sorted(order[~decides].tolist())
 
 
-class _School:
-    """The banks of all tasks, and the pictures that they learn from."""
+Seeing = tuple[Any, View]
+"""Pictures, and how they are seen."""
 
-    def __init__(self, reading: Reading, pictures: Any, tasks: Sequence[Task]) -> None:
-        self.reading, self.pictures, self.tasks = reading, pictures, tasks
+
+class _School:
+    """The banks of all tasks."""
+
+    def __init__(self, reading: Reading, tasks: Sequence[Task]) -> None:
+        self.reading, self.tasks = reading, tasks
         self.banks = {task.name: self._bank(task) for task in tasks}
         self._skipped: dict[int, Skipped] = {}  # by place among the pictures
 
@@ -134,10 +145,10 @@ class _School:
         """Whether every task has learned what it can."""
         return all(bank.done for bank in self.banks.values())
 
-    def teach(self, order: Sequence[int], batch: int) -> None:
+    def teach(self, seeing: Seeing, order: Sequence[int], batch: int) -> None:
         """One epoch."""
         steps = math.ceil(len(order) / batch)
-        for place, pictures in enumerate(self._rounds(order, batch)):
+        for place, pictures in enumerate(self._rounds(seeing, order, batch)):
             open_to = self._open()
             for trace, seen in self._traces(pictures, open_to):
                 for task in open_to:
@@ -147,10 +158,10 @@ class _School:
                 bank = self.banks[task.name]
                 bank.step((bank.epoch + place / steps) / task.plan.epochs)
 
-    def examine(self, held: Sequence[int], batch: int) -> None:
+    def examine(self, seeing: Seeing, held: Sequence[int], batch: int) -> None:
         """Held-out pictures decide which heads have become better."""
         open_to = self._open()
-        for pictures in self._rounds(held, batch):
+        for pictures in self._rounds(seeing, held, batch):
             for trace, seen in self._traces(pictures, open_to):
                 for task in open_to:
                     features, target = _sound(task, trace, seen)
@@ -197,11 +208,11 @@ class _School:
             device=next(backbone.parameters()).device,
         )
 
-    def _rounds(self, order: Sequence[int], batch: int) -> Iterator[list[Item]]:
+    def _rounds(self, seeing: Seeing, order: Sequence[int], batch: int) -> Iterator[list[Item]]:
         """This rank's share of every ``batch`` pictures; as many rounds on every rank."""
-        part = Chosen(self.pictures, order)
+        part, view = Chosen(seeing[0], order), seeing[1]
         reading, places = self.reading, distributed.shard(len(order))
-        found = items(part, reading.view, places, ahead=batch, workers=reading.workers)
+        found = items(part, view, places, ahead=batch, workers=reading.workers)
         by_round = itertools.groupby(
             zip(places, found, strict=True), key=lambda pair: pair[0] // batch
         )

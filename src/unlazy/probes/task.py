@@ -47,12 +47,15 @@ class Lesson:
     Attributes:
         pictures: at most so many, evenly spread over the training pictures; None: all.
         batch: pictures a step, over all ranks.
-        seed: of the order, and of which are held out.
+        seed: of the order, of which are held out, and of crops.
+        crops: whether a random part of each picture is seen instead of its middle, see
+            ``unlazy.data.crops``; pictures that are held out are seen as the evaluated ones.
     """
 
     pictures: int | None
     batch: int
     seed: int
+    crops: bool = False
 
     def __post_init__(self) -> None:
         if self.batch < 1 or (self.pictures is not None and self.pictures < 2):

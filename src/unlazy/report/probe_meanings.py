@@ -7,6 +7,8 @@ TITLES = {
     "pixels": "Pixels under a token",
     "token_class": "Class of the picture, from one token",
     "register_heads": "Class of the picture, from CLS, mean patch and registers",
+    "dino_linear": "Class of the picture, by a linear classifier as DINO trains it",
+    "dinov2_linear": "Class of the picture, by a linear classifier as DINOv2 trains it",
     "threshold_sweep": "By threshold of the norm",
 }
 _GROUPS = {"normal": "normal tokens", "outlier": "outliers (the top 2 % by norm)"}
@@ -61,13 +63,18 @@ _TOKEN_CLASS = {
     "pictures": "pictures with an outlier and a normal token, which all this is measured on",
 }
 _TOKEN_CLASS["training_pictures"] = "training pictures with both, which was learned from"
+_GUESSES = {
+    "chance": "top-1 of a random class",
+    "majority": "top-1 of always naming the most frequent class",
+}
 _REGISTER_HEADS = {
     "top1_cls_mean": "share of the pictures whose class is told from CLS and the mean patch",
     "top1_cls_mean_registers": "the same with registers beside them",
     "top1_mean_registers": "the same from the mean patch and registers, without CLS",
     "top1_pretrained": "the same by the head that was given",
     "registers_gain": "what registers add to CLS and mean patch, on the same pictures",
-}
+} | _GUESSES
+_LINEAR = {"top1_linear": "share of the pictures whose class is told"} | _GUESSES
 _SWEEP = {
     "top1": "share of the tokens whose place is named exactly",
     "distance": "mean distance of the named place from the true one, in patches",
@@ -80,6 +87,8 @@ _MEANINGS = {
     "pixels": _PIXELS,
     "token_class": _TOKEN_CLASS,
     "register_heads": _REGISTER_HEADS,
+    "dino_linear": _LINEAR,
+    "dinov2_linear": _LINEAR,
 }
 
 
