@@ -67,9 +67,6 @@ def jobs() -> Iterable[Job]:
     for model in every:
         yield Job(model, "tiny-imagenet", ("point-in-box", "discovery"))
         yield Job(model, "coco128", ("point-in-box",))
-        yield Job(model, "coco128", ("discovery",), ("masks=true",))
-        yield Job(model, "coco128", ("coarse-segmentation",))
-        yield Job(model, "coco128", ("coarse-segmentation",), ("map=attention",))
     for model in FIXED:
         for fix in FIXES:
             yield Job(model, "tiny-imagenet", ("point-in-box", "discovery"), (), fix)
@@ -79,6 +76,10 @@ def jobs() -> Iterable[Job]:
         yield Job(model, "tiny-imagenet", ("knn", "linear"), (BANK,))
     for model in knowing:
         yield Job(model, "tiny-imagenet", ("masked-classification",))
+    for model in every:
+        yield Job(model, "coco128", ("discovery",), ("masks=true",))
+        yield Job(model, "coco128", ("coarse-segmentation",))
+        yield Job(model, "coco128", ("coarse-segmentation",), ("map=attention",))
 
 
 def _card(model: str) -> dict[str, Any]:
