@@ -17,6 +17,8 @@ from typing import Any
 
 from page_parts import holds, markdown, render
 
+from unlazy.report.claims.evidence import CLAIMS_VERSION
+
 EVIDENCE = Path(__file__).parent / "evidence"
 RECORDS = EVIDENCE / "claims.json"
 CARDS = Path(__file__).parents[1] / "src" / "unlazy" / "bundled"
@@ -134,9 +136,38 @@ def verdict(key: str, label: str, claim: int) -> str:
     return models(key)[label]["benchmark"]["claims"][claim - 1]["verdict"]
 
 
+def highest(number: str) -> float:
+    """The greatest of a number of norms among all models on both sets."""
+    return max(
+        record["values"]["norms"][number]["value"]
+        for key in SETS
+        for record in models(key).values()
+    )
+
+
+def all_verdicts(claim: int) -> list[str]:
+    """Those that any model has on a claim."""
+    every = (record for key in SETS for record in models(key).values())
+    return sorted({record["benchmark"]["claims"][claim - 1]["verdict"] for record in every})
+
+
+def version() -> int:
+    """Of ``claims``, of all Records.
+
+    Raises:
+        ValueError: of several.
+    """
+    every = (record for key in SETS for record in models(key).values())
+    (one,) = {record["benchmark"]["version"] for record in every}
+    return one
+
+
 def page() -> str:
     """The page as text."""
     tools: dict[str, Any] = {
+        "all_verdicts": all_verdicts,
+        "current": CLAIMS_VERSION,
+        "highest": highest,
         "holds": holds,
         "models": models,
         "sets": SETS,
@@ -147,6 +178,7 @@ def page() -> str:
         "value": value,
         "verdict": verdict,
         "verdicts": verdicts,
+        "version": version,
     }
     return render(EVIDENCE / "claims.md.j2", tools)
 

@@ -36,12 +36,13 @@ def gather(
 
     from unlazy import distributed
     from unlazy.report.claims.families import are_pair
+    from unlazy.report.write import slug
 
     facts = [backbone.facts for _, backbone in made]
     evidence, failed = [], {}
     for place, own in enumerate(facts):
         label, backbone = made.pop(0)
-        paired, folder = any(are_pair(own, other) for other in facts), keep / str(place)
+        paired, folder = any(are_pair(own, other) for other in facts), keep / slug(label)
         try:
             evidence.append(_measured(label, backbone, data, options, folder, paired=paired))
         except (Mistake, ValueError, OutOfMemoryError) as problem:

@@ -83,7 +83,7 @@ def test_killed_claims_go_on_and_count_all_hours(folder, expected):
     assert run(folder, "killed", "one").returncode == -signal.SIGKILL
     (folder / "die").unlink()
     assert not (folder / "killed" / "record.json").exists()
-    [note] = (folder / "killed").glob(".unlazy*/claims/0/seconds-*")
+    [note] = (folder / "killed").glob(".unlazy*/claims/*/seconds-*")
     assert float(note.read_text()) > 0
     note.write_text("36000")
     done = seen(folder)
