@@ -6,7 +6,7 @@ Boxes are xyxy, half-open, in float pixels; sizes and grids are (H, W). Shape le
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -229,25 +229,31 @@ def _shares(boxes: np.ndarray | Float[Tensor, "k 4"], size: tuple[int, int]) -> 
     return (each[:, 2] - each[:, 0]) * (each[:, 3] - each[:, 1]) / (size[0] * size[1])
 
 
+Rule = Literal["overlap", "center", "released"]
+"""Which patches a box hits, see ``box_to_grid``."""
+
+
 def box_to_grid(
     boxes: Float[Tensor, "k 4"],
     grid: tuple[int, int],
     *,
     size: tuple[int, int],
-    rule: Literal["overlap", "center"],
+    rule: Rule,
 ) -> Bool[Tensor, "k H W"]:
     """The patches that each box hits, on a grid over a view of ``size`` (H, W) pixels.
 
     ``overlap``: patch and box share an area; ``center``: the patch's centre lies in the box. Both
     are half-open: a box that ends where a patch begins does not hit it. An empty box hits none.
+    ``released``: as the first paper's public evaluator, all patches from the one that the box
+    begins in to the one that it ends in; a box that ends where a patch begins hits that too.
 
     >>> box_to_grid(torch.tensor([[4.0, 0.0, 9.0, 4.0]]), (1, 3), size=(4, 12), rule="overlap")
     tensor([[[False,  True,  True]]])
     >>> box_to_grid(torch.tensor([[4.0, 0.0, 9.0, 4.0]]), (1, 3), size=(4, 12), rule="center")
     tensor([[[False,  True, False]]])
     """
-    if rule not in ("overlap", "center"):
-        raise ValueError(f"rule={rule!r}; use overlap or center")
+    if rule not in get_args(Rule):
+        raise ValueError(f"rule={rule!r}; use overlap, center or released")
     hits = []
     for axis in (0, 1):  # rows take y, columns take x
         patch = size[axis] / grid[axis]
@@ -255,6 +261,8 @@ def box_to_grid(
         low, high = boxes[:, 1 - axis, None].double(), boxes[:, 3 - axis, None].double()  # (k, 1)
         if rule == "overlap":
             hit = (start < high) & (start + patch > low) & (low < high)
+        elif rule == "released":
+            hit = (start <= high) & (start + patch > low)
         else:
             hit = (start + patch / 2 >= low) & (start + patch / 2 < high)
         hits.append(hit)

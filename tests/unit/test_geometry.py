@@ -255,7 +255,7 @@ def test_what_does_not_fit_the_picture_is_refused():
 def test_box_to_grid_agrees_with_a_slow_loop(corners):
     boxes = torch.tensor(corners, dtype=torch.float32)
     grid, size = (3, 6), (24, 48)
-    for rule in ("overlap", "center"):
+    for rule in ("overlap", "center", "released"):
         hits = box_to_grid(boxes, grid, size=size, rule=rule)
         for k, (left, top, right, bottom) in enumerate(boxes.tolist()):
             for row in range(grid[0]):
@@ -265,6 +265,9 @@ def test_box_to_grid_agrees_with_a_slow_loop(corners):
                         wide = min(x + 8, right) - max(x, left)
                         high = min(y + 8, bottom) - max(y, top)
                         expected = wide > 0 and high > 0 and right > left and bottom > top
+                    elif rule == "released":
+                        across, down = (left // 8, right // 8), (top // 8, bottom // 8)
+                        expected = across[0] <= column <= across[1] and down[0] <= row <= down[1]
                     else:
                         expected = left <= x + 4 < right and top <= y + 4 < bottom
                     assert hits[k, row, column] == expected
@@ -276,7 +279,7 @@ def test_box_to_grid_edges():
     assert overlap[0].tolist() == [[False, True, False], [False, False, False]]
     assert not overlap[1].any()
     assert box_to_grid(boxes[:0], (2, 3), size=(32, 48), rule="center").shape == (0, 2, 3)
-    with pytest.raises((ValueError, TypeError), match=r"overlap.*center"):
+    with pytest.raises((ValueError, TypeError), match=r"overlap.*center.*released"):
         box_to_grid(boxes, (2, 3), size=(32, 48), rule="touch")
 
 

@@ -18,14 +18,13 @@ from unlazy.benchmarks.classification import usual_view
 from unlazy.benchmarks.paper_a import TABLE_1, TABLE_3
 from unlazy.benchmarks.sheet import Box, Panel, Sheet, misses_and_hits
 from unlazy.data.spread import Chosen
-from unlazy.geometry import View, box_to_grid
+from unlazy.geometry import Rule, View, box_to_grid
 from unlazy.ledger import Batch, Measure, Observation, Seen, Some
 from unlazy.measure import Measured
 from unlazy.metrics import SMALL_BOX, centre, chance, point_in_box, ranking_auc
 from unlazy.scores import Score, patch_score
 from unlazy.tokens import SHARED, Facts, Site, Trace
 
-Rule = Literal["overlap", "center"]
 Against = Literal["image", "cls"]
 
 
@@ -79,7 +78,8 @@ class BoxHits:
         score: of a patch against the vector.
         against: ``image``, the vector that supervision saw; ``cls``, the CLS token in the same
             space, as the public evaluator does even where CLS was not trained.
-        rule: ``overlap``, patch and box share an area; ``center``, the patch's centre is inside.
+        rule: ``overlap``, patch and box share an area; ``center``, the patch's centre is inside;
+            ``released``, as the public evaluator, also a patch that the box only ends at.
     """
 
     score: Score = "cosine"
