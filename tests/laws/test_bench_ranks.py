@@ -1,16 +1,14 @@
 """Two real gloo ranks give the Records of one, in every benchmark, and the boxes of discovery."""
 
-import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
-import torch
-from safetensors.torch import save_file
 
 from planted_blocks import MODEL, save_model, save_pictures
 from planted_classes import save_classes
-from unlazy.backbones.vit import ViT, ViTConfig
+from planted_runs import save_run
+from unlazy.backbones.vit import ViTConfig
 from warm import Run
 
 PICTURES = {(90, 70): (64, 32, 90, 70), (84, 75): (16, 16, 48, 32), (64, 64): (0, 16, 32, 48)}
@@ -45,16 +43,6 @@ def compare(alone: dict[str, dict], both: dict[str, dict]) -> None:
                         np.testing.assert_allclose(found[bound], number, atol=1e-6, err_msg=key)
 
 
-def save_run(folder: Path) -> Path:
-    """A model of two classes, with random weights, as training would leave it."""
-    torch.manual_seed(0)
-    folder.mkdir()
-    save_file(ViT(CONFIG).state_dict(), folder / "model.safetensors")
-    recipe = {"model": dataclasses.asdict(CONFIG), "supervision": "label"}
-    (folder / "recipe.json").write_text(json.dumps(recipe))
-    return folder
-
-
 def test_two_ranks_find_what_one_finds(tmp_path):
     weights, data = save_model(tmp_path / "m.safetensors"), save_pictures(tmp_path / "d", PICTURES)
     given = (f"{MODEL}={weights}", "discovery", "--on", "box-folder", "--data", data)
@@ -67,7 +55,7 @@ def test_two_ranks_find_what_one_finds(tmp_path):
 
 
 def test_two_ranks_give_the_records_of_one(tmp_path, few):
-    model, data = save_run(tmp_path / "run"), save_classes(tmp_path / "data")
+    model, data = save_run(tmp_path / "run", CONFIG), save_classes(tmp_path / "data")
     jobs = {"trained": (*TRAINED, "--data", data), "masks": ("coarse-segmentation", "--on", few)}
     for name, words in jobs.items():
         given = (f"file:{model}", *words)

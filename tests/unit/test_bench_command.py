@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
+from planted_runs import random_weights, save_run
 from unlazy import bench_inputs
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT, ViTConfig
@@ -41,11 +41,7 @@ def runs(tmp_path, monkeypatch):
     """Two models, in ``a`` and ``b``; the working folder is theirs."""
     monkeypatch.chdir(tmp_path)
     for seed, name in enumerate("ab"):
-        torch.manual_seed(seed)
-        (tmp_path / name).mkdir()
-        save_file(ViT(CONFIG).state_dict(), tmp_path / name / "model.safetensors")
-        recipe = {"model": dataclasses.asdict(CONFIG), "supervision": "label"}
-        (tmp_path / name / "recipe.json").write_text(json.dumps(recipe))
+        save_run(tmp_path / name, CONFIG, random_weights(CONFIG, seed))
     return tmp_path
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from planted_runs import save_run
 from reference.neighbours import votes as written_out
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT, ViTConfig
@@ -158,7 +159,9 @@ def test_misses_and_hits_are_shown_with_both_classes(kind):
     for group, hit in ((misses, 0), (hits, 1)):
         members = [index for index, row in seen.kept["correct"].items() if row == hit]
         assert len(group.panels) == min(12, len(members))
-        assert f"of {len(members)}" in group.meaning
+        few = f"12 of {len(members)}," if len(members) > 12 else f"All {len(members)}."
+        assert group.meaning.startswith(few)
+        assert "predicted / true" in group.meaning
         for panel in group.panels:
             index = names[panel.name]
             told = SCENES.classes[int(seen.kept["told"][index])]
@@ -308,12 +311,7 @@ def test_a_linear_head_stands_in_for_a_missing_classifier():
 def test_bench_from_the_command_line(tmp_path, few, capsys):
     from unlazy.cli import main
 
-    run = tmp_path / "run"
-    run.mkdir()
-    model = backbone()
-    save_file(dict(model.model.state_dict()), run / "model.safetensors")
-    recipe = {"model": dataclasses.asdict(CONFIG), "supervision": "label"}
-    (run / "recipe.json").write_text(json.dumps(recipe))
+    run = save_run(tmp_path / "run", CONFIG, backbone().model.state_dict())
     words = ("bench", f"file:{run}", "point-in-box", "masked-classification", "--on", few)
     with pytest.raises(SystemExit) as stop:
         main([*words, "-o", str(tmp_path / "out"), "--workers", "0"])

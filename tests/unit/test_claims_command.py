@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 from planted import plant
+from planted_runs import random_weights, save_run
 from unit.claim_evidence import CONFIG
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT
@@ -68,13 +68,8 @@ def pair(root, tmp_path_factory):
                 *(vit,), name=name, weights="", supervision="label", class_vectors=None
             )
             plant(backbone, backbone.normalise(pictures(root)))
-        run = folder / name
-        run.mkdir()
-        save_file(
-            {key: each.contiguous() for key, each in vit.state_dict().items()},
-            run / "model.safetensors",
-        )
-        (run / "recipe.json").write_text(json.dumps({"model": dataclasses.asdict(config)}))
+        weights = {key: each.contiguous() for key, each in vit.state_dict().items()}
+        save_run(folder / name, config, weights)
     return [f"file:{folder / name}" for name in ("net", "net-registers")]
 
 
@@ -190,14 +185,10 @@ def test_records_of_claims_and_a_sweep_go_on_the_page_of_their_model(
 
 def sick(folder):
     """A run whose last block gives NaN."""
-    torch.manual_seed(0)
-    state = {key: each.contiguous() for key, each in ViT(CONFIG).state_dict().items()}
+    state = random_weights(CONFIG)
     state["blocks.1.mlp.fc2.bias"][3] = 3e38  # sound as weights are; its squares are not
     state["blocks.1.mlp.fc2.weight"][3] = 3e38
-    folder.mkdir()
-    save_file(state, folder / "model.safetensors")
-    (folder / "recipe.json").write_text(json.dumps({"model": dataclasses.asdict(CONFIG)}))
-    return f"file:{folder}"
+    return f"file:{save_run(folder, CONFIG, state)}"
 
 
 def test_a_model_that_cannot_be_measured_does_not_end_the_others(pair, tmp_path, capsys):

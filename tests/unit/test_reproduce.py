@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
+from planted_runs import random_weights, save_run
 from unlazy.backbones.cached import is_cached
 from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.catalog import UnknownName, find, load_backbone, table
@@ -94,15 +95,9 @@ def offline(monkeypatch):
 @pytest.fixture
 def run(tmp_path):
     """A tiny model with a head for the drawn scenes' eight classes."""
-    torch.manual_seed(0)
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    weights = {
-        key: each + 0.2 * torch.randn_like(each) for key, each in ViT(CONFIG).state_dict().items()
-    }
-    save_file(weights, folder / "model.safetensors")
-    (folder / "recipe.json").write_text(json.dumps({"model": dataclasses.asdict(CONFIG)}))
-    return folder
+    weights = random_weights(CONFIG)
+    noisy = {key: each + 0.2 * torch.randn_like(each) for key, each in weights.items()}
+    return save_run(tmp_path / "tiny", CONFIG, noisy)
 
 
 def done(words) -> None:

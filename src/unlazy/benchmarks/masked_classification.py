@@ -76,8 +76,9 @@ class MaskedAccuracy:
             "lowest": scores.argsort(dim=1, stable=True),
             "random": self._random(batch.indices, scores.shape[1]).to(images.device),
         }
-        clean = self._correct(trace.image, labels)
-        found = {"of": torch.full_like(labels, self._scores(trace.image).shape[1])}
+        classes = self._scores(trace.image)
+        clean = (classes.argmax(1) == labels).float()
+        found = {"of": torch.full_like(labels, classes.shape[1])}
         for name, order in orders.items():
             columns = []
             for share in self.shares:
