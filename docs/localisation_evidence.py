@@ -25,6 +25,7 @@ EVIDENCE = Path(__file__).parent / "evidence"
 RECORDS = EVIDENCE / "localisation.json"
 CARDS = Path(__file__).parents[1] / "src" / "unlazy" / "bundled"
 BANK = "bank=25000"
+CONTROL = ", random weights"
 FIXED = ("tiny-label", "tiny-label-lazystrike")
 FIXES = (
     *("position-mean", "norm-clipping", "neighbour-median", "test-time-registers"),
@@ -47,16 +48,18 @@ class Job:
     benchmarks: tuple[str, ...]
     settings: tuple[str, ...] = ()
     fix: str | None = None
+    random: bool = False
 
     def key(self, benchmark: str) -> str:
         """Unique among all runs of the page."""
-        return " ".join((self.model, self.data, benchmark, *self.settings, self.fix or "")).strip()
+        model = f"{self.model}{CONTROL}" if self.random else self.model
+        return " ".join((model, self.data, benchmark, *self.settings, self.fix or "")).strip()
 
     def words(self, roots: dict[str, str]) -> list[str]:
         """The command, without what it writes to."""
         fix = [] if self.fix is None else ["--fix", self.fix]
         chosen = [word for each in self.settings for word in ("--set", each)]
-        root = ["--data", roots[self.data]]
+        root = ["--data", roots[self.data], *(["--random"] if self.random else [])]
         return ["bench", f"bundled:{self.model}", *self.benchmarks, *root, *chosen, *fix]
 
 
@@ -74,6 +77,7 @@ def jobs() -> Iterable[Job]:
         yield Job(model, "tiny-imagenet", ("classification",))
     for model in every:
         yield Job(model, "tiny-imagenet", ("knn", "linear"), (BANK,))
+    yield Job("tiny-dino", "tiny-imagenet", ("knn", "linear"), (BANK,), random=True)
     for model in knowing:
         yield Job(model, "tiny-imagenet", ("masked-classification",))
     for model in every:
@@ -158,10 +162,10 @@ Column = tuple[str, str, str]
 
 
 def table(data: str, benchmark: str, columns: Sequence[Column], *settings: str) -> str:
-    """A row a bundled model."""
+    """A row a bundled model; one of random weights where that was run."""
     records = read()
     rows = []
-    for model in names():
+    for model in (*names(), *(f"{name}{CONTROL}" for name in names())):
         record = records.get(Job(model, data, (), settings).key(benchmark))
         if record is not None:
             rows.append([model, *(percent(record, *where) for _, *where in columns)])

@@ -197,6 +197,18 @@ def interval(study: str, name: str, key: str, measure: str = "patch_score") -> s
     return f"{percent(card['values'][measure][key])} %"
 
 
+def curve(name: str, key: str) -> list[float]:
+    """A number at every evaluation during a run on Tiny ImageNet, in order."""
+    every = read("tiny_imagenet")
+    (card,) = (card for card in every if card["name"] == name and not card["recipe"]["seed"])
+    return [row[key] for row in card["curve"]]
+
+
+def path(name: str, key: str) -> str:
+    """The same in per cent, for sentences."""
+    return ", ".join(f"{each * 100:.0f}" for each in curve(name, key))
+
+
 def largest_norm() -> float:
     """Over the median, in any run on this page."""
     runs = [card for study in (*STUDIES, "tiny_imagenet") for card in read(study)]
@@ -206,7 +218,7 @@ def largest_norm() -> float:
 def page() -> str:
     """The page as text."""
     tools = {"section": section, "values": values, "share": share, "holds": holds, "read": read}
-    tools |= {"interval": interval, "largest_norm": largest_norm}
+    tools |= {"interval": interval, "largest_norm": largest_norm, "curve": curve, "path": path}
     return render(EVIDENCE / "training.md.j2", tools)
 
 
