@@ -142,7 +142,7 @@ def test_two_ranks_learn_what_one_learns_with_the_other_probes(folder):
     assert run(folder, "others-both", *names, f"--tokens={folder}/ranks", ranks=2) == 0
     for name in names:
         alone = record(folder, "others", name)
-        assert sum(map(len, alone["values"].values())) > 3, f"{name} measured nothing"
+        assert sum(map(len, alone["values"].values())) > 2, f"{name} measured nothing"
         same(record(folder, "others-both", name), alone)
 
 

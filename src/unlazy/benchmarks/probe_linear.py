@@ -89,7 +89,8 @@ class DINOLinear(Trained):
 
     def _vector(self, inputs: Inputs) -> LastBlocks:
         backbone = inputs.backbone
-        blocks = self.blocks or (4 if backbone.facts.dim <= SMALL else 1)
+        facts = backbone.facts
+        blocks = self.blocks or (min(4, facts.depth) if facts.dim <= SMALL else 1)
         mean = blocks == 1 if self.mean is None else self.mean
         return LastBlocks.of(backbone, blocks, mean=mean)
 
