@@ -6,6 +6,7 @@ Start several with ``torchrun --nproc_per_node=N -m unlazy ...``; alone, rank 0 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FAIL_SECONDS = 30  # how long ranks may be apart in meeting the same problem
+_asking = threading.Lock()
 STORE_SECONDS = 5  # how long a rank with a problem waits to learn whether another has told it
 
 
@@ -94,11 +96,11 @@ def all_failed(at: str) -> bool:
         return True
     try:
         store = _torchruns_store()
-        failed = store.add(f"unlazy/failed/{at}", 1)
+        failed = store.add(_key(f"failed/{at}"), 1)
         end = time.monotonic() + FAIL_SECONDS
         while failed < world() and time.monotonic() < end:
             time.sleep(0.1)
-            failed = store.add(f"unlazy/failed/{at}", 0)
+            failed = store.add(_key(f"failed/{at}"), 0)
     except RuntimeError:  # nobody keeps a store
         return False
     return failed >= world()
@@ -109,20 +111,30 @@ def on_main() -> bool:
     return rank() == 0
 
 
-@cache
 def first_to_speak() -> bool:
     """Whether no other rank of this run has asked before; alone, always. Asked again: the same.
 
     All ranks meet the same mistake, or one rank alone does: either way it is to be told once. The
     ranks ask torchrun's store, since it also answers before the process group is joined.
     """
+    with _asking:  # a stop may be told by another thread than a mistake
+        return _first_to_speak()
+
+
+@cache
+def _first_to_speak() -> bool:
     host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not host or not port:
         return True
     try:
-        return _torchruns_store().add("unlazy/spoken", 1) == 1
+        return _torchruns_store().add(_key("spoken"), 1) == 1
     except RuntimeError:  # nobody keeps a store there: better told twice than never
         return True
+
+
+def _key(name: str) -> str:
+    """In torchrun's store, which outlives a restart of the ranks."""
+    return f"unlazy/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{name}"
 
 
 def _torchruns_store() -> TCPStore:

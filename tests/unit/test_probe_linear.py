@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import timm
 import torch
+import transformers
 from PIL import Image
 
 from planted_tokens import Planted
 from unlazy.backbones.timm import TimmViT
+from unlazy.backbones.transformers import HFViT
 from unlazy.benchmarks.probe_linear import DINOLinear, DINOv2Linear
 from unlazy.data.crops import Crops
 from unlazy.data.sample import Sample
@@ -123,17 +125,36 @@ def test_both_protocols_learn_and_say_how():
         assert "the papers report the best on the evaluated pictures" in said
 
 
-def test_dinov2s_rates_are_those_of_batches_of_1024():
-    first, last = DINOv2Linear().rates[0], DINOv2Linear().rates[-1]
-    assert len(DINOv2Linear().rates) == 13
-    assert (first, last) == (pytest.approx(1e-5 * 1024 / 256), pytest.approx(0.1 * 1024 / 256))
+def test_rates_are_in_proportion_to_the_batch():
+    rates = DINOv2Linear().plan.rates
+    assert len(rates) == 13
+    assert (rates[0], rates[-1]) == (pytest.approx(4e-5), pytest.approx(0.4))  # of 1,024
+    assert DINOLinear().plan.rates == (0.001,)
+    assert DINOLinear(batch=64).plan.rates == (0.00025,)
     assert DINOLinear().lesson.crops
     assert DINOv2Linear().lesson.crops
 
 
+def test_the_last_norm_of_the_other_libraries_is_found():
+    torch.manual_seed(0)
+    fields = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2}
+    config = transformers.ViTConfig(**fields, intermediate_size=48, image_size=16, patch_size=4)
+    model = transformers.ViTModel(config, add_pooling_layer=False).eval()
+    with torch.no_grad():
+        model.layernorm.weight.normal_()
+    backbone, images = HFViT(model, name="vit", weights="random"), torch.randn(2, 3, 16, 16)
+    two = LastBlocks.of(backbone, 2, mean=False)
+    with torch.no_grad():
+        hidden = model(images, output_hidden_states=True).hidden_states
+        expected = [model.layernorm(each)[:, 0] for each in hidden[-2:]]
+        found = two(backbone.trace(images, two.reads))
+    torch.testing.assert_close(found, torch.cat(expected, 1))
+
+
 def test_models_without_such_blocks_are_refused():
     planted = Planted(lambda patches: (patches, patches[..., 0]), dim=48)
-    with pytest.raises(ValueError, match="planted is no plain ViT"):
-        LastBlocks.of(planted, 1, mean=True)
-    with pytest.raises(ValueError, match="at least 4 of them"):
+    assert LastBlocks.of(planted, 1, mean=True).blocks == 1
+    with pytest.raises(ValueError, match=r"planted has .* fewer than 2 blocks"):
+        LastBlocks.of(planted, 2, mean=True)
+    with pytest.raises(ValueError, match="fewer than 4 blocks"):
         LastBlocks.of(small(depth=3), 4, mean=False)

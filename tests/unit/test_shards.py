@@ -148,6 +148,9 @@ def test_numbers_are_stored_in_the_type_asked_for(whole, tmp_path, dtype):
     assert rows.dtype == dtype
     assert torch.equal(rows, exact.rows("final.patches", exact.indices).to(dtype))
     assert found.row("place", 7).dtype == torch.int64
+    seen = found.seen()
+    assert np.array_equal(seen.stack("final.patches"), rows.float())
+    assert seen.kept["first"].keys() == set(found.having("first").tolist())
 
 
 def test_values_too_large_for_the_type_are_an_error_not_infinity(tmp_path):

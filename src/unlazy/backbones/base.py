@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from unlazy.tokens import Facts, Site, Tokens, Trace, norm_of, resolve
+from unlazy.tokens import FINAL, Facts, Site, Tokens, Trace, norm_of, resolve
 
 
 def trained_head(model: nn.Module, supervision: str) -> nn.Module | None:
@@ -106,6 +106,10 @@ class Backbone(nn.Module, ABC):
                 " was left out"
             )
         return scores(image)
+
+    def final_norm(self) -> nn.Module:
+        """The module that normalises the last block's tokens."""
+        return self.locate(FINAL)
 
     def rebuild(self, layer: int, call: Call) -> Tensor:
         """The output of an attention module, recomputed from the q, k, v that are read there.

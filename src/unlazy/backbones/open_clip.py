@@ -91,10 +91,13 @@ class OpenClipViT(PlainViT):
             found = found._replace(v=found.v * attn.head_scale)
         return attn.out_proj(attn.ln_inner(self.mix(found)))
 
-    def final(self, tokens: Tensor) -> Tensor:
-        """After the last norm over tokens; CoCa's is the one its pool applies to its keys."""
+    def final_norm(self) -> nn.Module:
+        """Over tokens; CoCa's is the one its pool applies to its keys."""
         model: Any = self.model
-        return model.ln_post(tokens) if model.attn_pool is None else model.attn_pool.ln_k(tokens)
+        return model.ln_post if model.attn_pool is None else model.attn_pool.ln_k
+
+    def final(self, tokens: Tensor) -> Tensor:
+        return self.final_norm()(tokens)
 
     def shared(self, tokens: Tensor) -> Tensor:
         model: Any = self.model

@@ -99,8 +99,11 @@ class HFViT(PlainViT):
             return layer.mlp.fc2 if hasattr(layer.mlp, "fc2") else layer.mlp.down_proj
         return getattr(layer, self.layout.attention)
 
+    def final_norm(self) -> nn.Module:
+        return _trunk(self.model).get_submodule(self.layout.norm)
+
     def final(self, tokens: Tensor) -> Tensor:
-        return _trunk(self.model).get_submodule(self.layout.norm)(tokens)
+        return self.final_norm()(tokens)
 
     def shared(self, tokens: Tensor) -> Tensor:
         model: Any = self.model

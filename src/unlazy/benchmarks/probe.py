@@ -118,7 +118,7 @@ def prepare(probes: Sequence[Probe], inputs: Inputs) -> list[Sequence[Measure]]:
     tasks: dict[Lesson, dict[str, Task]] = {}
     for probe in probes:
         for study in probe.studies(inputs, norms):
-            where = probe.lesson.pictures, probe.stores and store is not None
+            where = probe.lesson.pictures, store is not None and probe.stores
             _take(studies.setdefault(where, {}), study)
         for task in probe.tasks(inputs):
             _take(tasks.setdefault(probe.lesson, {}), task)

@@ -16,14 +16,18 @@ from unlazy.benchmarks.probe_settings import Trained, chosen_note, subset_note
 from unlazy.ledger import Estimate, Measure
 from unlazy.probes.last_blocks import LastBlocks
 from unlazy.probes.register_heads import VectorClass, VectorTask
-from unlazy.probes.task import Lesson
+from unlazy.probes.task import Lesson, Plan
 from unlazy.tokens import Facts
 
 RATES = (
-    *(4e-5, 8e-5, 2e-4, 4e-4, 8e-4, 2e-3, 4e-3, 8e-3),
-    *(2e-2, 4e-2, 8e-2, 2e-1, 4e-1),
+    *(1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3),
+    *(5e-3, 1e-2, 2e-2, 5e-2, 1e-1),
 )
-"""DINOv2's 13, of 1e-5 to 0.1 for batches of 256, for batches of 1,024."""
+"""DINOv2's 13."""
+BASE = 256
+"""The batch that rates are given for, in both protocols; others learn in proportion."""
+NEVER = 1_000_000
+"""Epochs of patience: neither protocol stops early."""
 SMALL = 384
 """Width of ViT-S, up to which DINO takes four blocks."""
 BEST = (
@@ -36,9 +40,9 @@ BEST = (
 class DINOLinear(Trained):
     """Top-1 of a linear classifier that learns as DINO's does.
 
-    SGD with momentum 0.9, rate 0.001 for a ``batch`` of 256 (in proportion for another), cosine,
-    100 epochs, on random crops and flips, which pass the model anew in each epoch. The vector is
-    CLS of the last four blocks (up to the width of ViT-S), or of the last one and its mean patch.
+    SGD with momentum 0.9, rate 0.001 x ``batch`` / 256, cosine, 100 epochs, on random crops and
+    flips, which pass the model anew in each epoch. The vector is CLS of the last four blocks (up
+    to the width of ViT-S), or of the last one and its mean patch.
 
     Source: Caron et al., Emerging Properties in Self-Supervised Vision Transformers (DINO), its
     ``eval_linear``.
@@ -51,7 +55,7 @@ class DINOLinear(Trained):
     rates: tuple[float, ...] = (0.001,)
     seeds: int = 1
     epochs: int = 100
-    patience: int = 100
+    patience: int = NEVER
     pictures: int | None = None
     batch: int = 256
     blocks: int | None = None
@@ -66,6 +70,12 @@ class DINOLinear(Trained):
         Published("DINO ViT-S/16, 300 epochs", 76.0, "DINO"),
         Published("DINO ViT-S/16, released", 77.0, "DINO"),
     )
+
+    @property
+    def plan(self) -> Plan:
+        """At rates in proportion to the batch."""
+        plan = super().plan
+        return dataclasses.replace(plan, rates=tuple(r * self.batch / BASE for r in plan.rates))
 
     @property
     def lesson(self) -> Lesson:
@@ -102,22 +112,21 @@ class DINOLinear(Trained):
         self, measures: Sequence[Any], values: Mapping[str, Mapping[str, Estimate]]
     ) -> tuple[str, ...]:
         """What was chosen."""
-        return (chosen_note("classifier", measures[0].heads["linear"], self.rates),)
+        return (chosen_note("classifier", measures[0].heads["linear"], self.plan.rates),)
 
 
 @dataclass(frozen=True)
 class DINOv2Linear(DINOLinear):
     """Top-1 of DINOv2's head of one layer, trained as DINOv2 trains it.
 
-    CLS and mean patch of the last block; 13 learning rates, here for a ``batch`` of 1,024 (in
-    proportion for another); on ImageNet 12,500 such steps, which are 10 epochs.
+    CLS and mean patch of the last block; 13 learning rates x ``batch`` / 256; on ImageNet 12,500
+    steps of 1,024 pictures, which are 10 epochs.
 
     Source: Oquab et al., DINOv2, its ``eval/linear``.
     """
 
     rates: tuple[float, ...] = RATES
     epochs: int = 10
-    patience: int = 10
     batch: int = 1024
     blocks: int | None = 1
     mean: bool | None = True

@@ -38,7 +38,7 @@ class Crops:
         sample = self.dataset[index]
         drawn = np.random.SeedSequence([self.seed, self.epoch, index]).generate_state(1)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(drawn[0]))
+            torch.default_generator.manual_seed(int(drawn[0]))  # no GPU's
             image: Any = sample.image
             top, left, height, width = RandomResizedCrop.get_params(image, [*AREA], [*ASPECT])
             mirrored = bool(torch.rand(()) < 0.5)

@@ -97,6 +97,7 @@ def _ids(meta: Path) -> dict[str, str]:
 
     # cut off, altered (where SciPy may use a variable that it never set), or of version 7.3
     damaged = (MatReadError, OSError, zlib.error, UnboundLocalError, NotImplementedError)
+    damaged = (*damaged, MemoryError, OverflowError, AttributeError)
     other = (KeyError, IndexError, TypeError, ValueError)  # no such table, or not of ids and wnids
     try:
         synsets = np.atleast_1d(loadmat(meta, squeeze_me=True)["synsets"])

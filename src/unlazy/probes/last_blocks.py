@@ -25,7 +25,7 @@ class LastBlocks:
     Attributes:
         blocks: how many.
         mean: whether the mean patch of the last one is there.
-        scale, shift: (D,) of the last normalisation.
+        scale, shift: (D,) of the last normalisation; of one block, nothing.
         eps: of it.
     """
 
@@ -37,23 +37,25 @@ class LastBlocks:
 
     @classmethod
     def of(cls, backbone: Backbone, blocks: int, *, mean: bool) -> LastBlocks:
-        """Of a plain ViT.
+        """Of a ViT.
 
         Raises:
-            ValueError: it has no CLS, fewer blocks, or no LayerNorm behind them.
+            ValueError: it has no CLS, fewer blocks, or for several of them no LayerNorm behind.
         """
-        facts, last = backbone.facts, None
-        if facts.has_cls and 1 <= blocks <= facts.depth:
-            last = backbone.locate(FINAL)
-        if not isinstance(last, nn.LayerNorm) or last.normalized_shape != (facts.dim,):
+        facts, unit = backbone.facts, nn.LayerNorm(backbone.facts.dim)
+        last = unit if blocks == 1 else backbone.final_norm()
+        if (
+            not facts.has_cls
+            or not 1 <= blocks <= facts.depth
+            or not isinstance(last, nn.LayerNorm)
+        ):
             raise ValueError(
-                f"{facts.name} is no plain ViT with a class token, a LayerNorm behind its blocks"
-                f" and at least {blocks} of them; use linear or register-heads"
+                f"{facts.name} has no class token, fewer than {blocks} blocks, or no LayerNorm"
+                " behind them; use linear or register-heads, or blocks=1"
             )
-        unit = torch.ones(facts.dim), torch.zeros(facts.dim)
         scale, shift = (
-            own if given is None else given.detach().float().cpu()
-            for own, given in zip(unit, (last.weight, last.bias), strict=True)
+            (other if own is None else own).detach().float().cpu()
+            for own, other in ((last.weight, unit.weight), (last.bias, unit.bias))
         )
         return cls(blocks, mean, scale, shift, last.eps)
 

@@ -17,7 +17,7 @@ from unlazy.catalog import suggest
 from unlazy.ledger import Seen
 from unlazy.shards.manifest import read_manifest
 
-OPEN = 16  # files that are mapped at once
+OPEN = 256  # files that are mapped at once
 
 
 class Shards:
@@ -53,6 +53,7 @@ class Shards:
         self.names = tuple(name for shard in found["shards"] for name in shard["names"])
         self._starts = np.cumsum([0, *map(len, parts)])
         self._open: OrderedDict[int, Any] = OrderedDict()
+        self._owners: dict[tuple[int, str], frozenset[int]] = {}
         self._check_files()
 
     def __len__(self) -> int:
@@ -156,7 +157,7 @@ class Shards:
         rows, file = self.manifest["shards"][number]["rows"].get(key), self._file(number)
         if rows is not None and "by_picture" not in rows:
             return file.get_tensor(key)[torch.from_numpy(positions - self._starts[number])]
-        having = set() if rows is None else set(rows["by_picture"])
+        having = self._having(number, key)
         found = []
         for index in self.indices[positions].tolist():
             if index not in having:
@@ -165,6 +166,13 @@ class Shards:
                 )
             found.append(file.get_tensor(f"{key}#{index}").clone())
         return found
+
+    def _having(self, number: int, key: str) -> frozenset[int]:
+        """Pictures of a shard that have a row of their own; looked up for every row."""
+        if (number, key) not in self._owners:
+            rows = self.manifest["shards"][number]["rows"].get(key)
+            self._owners[number, key] = frozenset(() if rows is None else rows["by_picture"])
+        return self._owners[number, key]
 
     def _file(self, number: int) -> Any:
         """A mapped file; those that were used last stay so."""
@@ -201,7 +209,8 @@ class _Rows(Mapping[int, np.ndarray]):
     def __getitem__(self, index: int) -> np.ndarray:
         if index not in self._having:
             raise KeyError(index)
-        return self._shards.row(self._key, index).numpy()
+        row = self._shards.row(self._key, index)
+        return (row.float() if row.dtype == torch.bfloat16 else row).numpy()  # which NumPy lacks
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._having)

@@ -48,10 +48,13 @@ class Source:
 
 
 class OfClasses:
-    """The pictures of the first ``count`` classes of a data set that knows its ``labels``.
+    """The pictures with a label of the first ``count`` classes of a data set with ``labels``.
+
+    Attributes:
+        skipped: name -> reason of those without a label.
 
     Raises:
-        ValueError: there are not so many.
+        ValueError: there are not so many classes.
     """
 
     def __init__(self, dataset: Any, count: int) -> None:
@@ -63,6 +66,11 @@ class OfClasses:
             for index, label in enumerate(dataset.labels)
             if label is not None and label < count
         ]
+        self.skipped = {
+            dataset.name_of(index): "it has no label"
+            for index, label in enumerate(dataset.labels)
+            if label is None
+        }
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -130,12 +138,12 @@ def open_source(recipe: Recipe, root: Path | None) -> Source:
             f"train has {len(training.classes)} classes and val {len(validation.classes)}, or"
             f" other ones, below {root}; both need the same folders"
         )
+    labelled = OfClasses(training, recipe.classes or len(training.classes))
     if recipe.classes is not None:
-        training, validation = (OfClasses(each, recipe.classes) for each in (training, validation))
-    _check_classes(recipe, len(training.classes), str(root))
-    labelled = Labelled(training)
+        training, validation = labelled, OfClasses(validation, recipe.classes)
+    _check_classes(recipe, len(labelled.classes), str(root))
     learned_from = training if isinstance(recipe, DistillRecipe) else labelled
-    return Source(learned_from, labelled, Labelled(validation), training.classes)
+    return Source(learned_from, labelled, Labelled(validation), labelled.classes)
 
 
 def _folders(root: Path, split: Literal["train", "val"]) -> Annotated:
