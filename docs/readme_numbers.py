@@ -79,6 +79,11 @@ def findings_block() -> str:
         " random one,\non drawn scenes and under text supervision; LazyStrike, one patch a channel,"
         " turns that round",
     )
+    own, own_struck = places("tiny-dino"), places("tiny-dino-lazystrike")
+    grown = holds(
+        own[0] < own[1] + 0.02 and own_struck[0] > own_struck[1] + 0.05,
+        "Under self supervision\nCLS ends near a random patch and LazyStrike above it",
+    )
     neither = holds(
         label[0] > label[1] and label_struck[0] < label[0],
         "Under\nlabel supervision on real pictures neither shows at this size",
@@ -88,7 +93,8 @@ def findings_block() -> str:
         + [share("scenes_pools", name, hit) for name in ("cls", "lazystrike-1")]
         + [share("scenes_pools", "cls", chance)]
     ]
-    for name, supervision in (("tiny-clip", "text"), ("tiny-label", "label")):
+    pairs = (("tiny-clip", "text"), ("tiny-dino", "self"), ("tiny-label", "label"))
+    for name, supervision in pairs:
         rows.append(
             [f"Tiny ImageNet, small boxes, {supervision} supervision"]
             + [interval(real, each, hit, small) for each in (name, f"{name}-lazystrike")]
@@ -96,7 +102,7 @@ def findings_block() -> str:
         )
     return f"""## What training showed so far
 
-{shortcut}. {neither}.
+{shortcut}. {grown}. {neither}.
 These are small models, trained on a CPU: no word on large ones.
 
 {markdown(["Point-in-Box by cosine", "CLS", "LazyStrike", "random patch"], rows)}
