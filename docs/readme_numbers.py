@@ -82,11 +82,11 @@ def findings_block() -> str:
     own, own_struck = places("tiny-dino"), places("tiny-dino-lazystrike")
     grown = holds(
         own[0] < own[1] + 0.02 and own_struck[0] > own_struck[1] + 0.05,
-        "Under self supervision\nCLS ends near a random patch and LazyStrike above it",
+        "Under\nself supervision CLS ends near a random patch and LazyStrike above it",
     )
     neither = holds(
         label[0] > label[1] and label_struck[0] < label[0],
-        "Under\nlabel supervision on real pictures neither shows at this size",
+        "Under label supervision\non real pictures neither shows at this size",
     )
     rows = [
         ["drawn scenes, label supervision, three seeds"]
