@@ -197,7 +197,6 @@ SICK = ("models.py:sick", (), "unlazy: test_vit returned values that are not fin
     [
         ("timm:test_vitt", (), "unlazy: timm has no model 'test_vitt'; did you mean"),
         ("timm:test_vit", ("--bogus", "1"), "unlazy: Unknown option: --bogus"),
-        SICK,
         ("models.py:sick_and_slow", *SICK[1:]),
     ],
 )

@@ -18,12 +18,12 @@ MODELS = """
 import os, signal
 from pathlib import Path
 import timm, torch
-import unlazy.benchmarks.point_in_box
+import unlazy.benchmarks.sheet
 import unlazy.parts
 from unlazy.backbones.timm import TimmViT
 
 unlazy.parts.SECONDS = unlazy.parts.SHARE = 0.0  # a file after every batch
-unlazy.benchmarks.point_in_box.SHOWN = 0  # no second pass for the page: passes are counted
+unlazy.benchmarks.sheet.SHOWN = 0  # no second pass for the page: passes are counted
 
 class Counted(TimmViT):
     def encode(self, images):
