@@ -26,32 +26,11 @@ from unlazy.training.sources import hold, open_source
 from unlazy.training.views import MEAN, STD, Colour
 
 MODEL = ViTConfig(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=2)
+READING = {"hold": False, "crop": "resized", "batch": 4, "epochs": 2, "workers": 0, "log_every": 1}
 READ = LabelRecipe(
-    "read",
-    model=MODEL,
-    data="imagenet",
-    hold=False,
-    crop="resized",
-    batch=4,
-    epochs=2,
-    workers=0,
-    log_every=1,
-    evaluate_every=2,
-    rand_augment="rand-m5",
-    erasing=0.5,
+    *("read", MODEL, "imagenet"), **READING, evaluate_every=2, rand_augment="rand-m5", erasing=0.5
 )
-
-TEXT = TextRecipe(
-    "text",
-    model=dataclasses.replace(MODEL, num_classes=12),
-    data="captions",
-    hold=False,
-    crop="resized",
-    batch=4,
-    epochs=2,
-    workers=0,
-    log_every=1,
-)
+TEXT = TextRecipe("text", dataclasses.replace(MODEL, num_classes=12), "captions", **READING)
 
 
 def picture(seed: int, size=(40, 50)) -> bytes:

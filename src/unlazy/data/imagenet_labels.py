@@ -95,15 +95,15 @@ def _ids(meta: Path) -> dict[str, str]:
     """ILSVRC's id, as text -> wnid."""
     from scipy.io.matlab import MatReadError, loadmat
 
-    # cut off, altered (where SciPy may use a variable that it never set), or of version 7.3
-    damaged = (MatReadError, OSError, zlib.error, UnboundLocalError, NotImplementedError)
-    damaged = (*damaged, MemoryError, OverflowError, AttributeError)
-    other = (KeyError, IndexError, TypeError, ValueError)  # no such table, or not of ids and wnids
+    # Cut off, altered, of version 7.3, or no such table: SciPy trusts what it reads, so that an
+    # altered length or type shows as any of these, down to a variable that it never set.
+    unusable = (MatReadError, zlib.error, OSError, MemoryError, ArithmeticError, AttributeError)
+    unusable = (*unusable, LookupError, NameError, RuntimeError, TypeError, ValueError)
     try:
         synsets = np.atleast_1d(loadmat(meta, squeeze_me=True)["synsets"])
         ids, wnids = synsets["ILSVRC2012_ID"].tolist(), synsets["WNID"].tolist()
         return {str(int(number)): str(wnid) for number, wnid in zip(ids, wnids, strict=True)}
-    except (*damaged, *other) as error:
+    except unusable as error:
         raise ValueError(f"{meta} is not ILSVRC's table of classes: {error}") from error
 
 
