@@ -84,7 +84,8 @@ PROBES = {
 }
 TINY = (
     *("tiny_scenes", "tiny_scene"),
-    *("tiny_label", "tiny_label_lazystrike", "tiny_label_registers", "tiny_finetune_lazystrike"),
+    *("tiny_label", "tiny_label_lazystrike", "tiny_label_registers"),
+    *("tiny_finetune_lazystrike", "tiny_finetune_cls"),
     *("tiny_dino", "tiny_dino_lazystrike", "tiny_clip", "tiny_clip_lazystrike"),
 )
 PAPER = (

@@ -110,11 +110,12 @@ def _observed(label: str, backbone: Any, data: Data, options: Options, keep: Pat
 def _probed(
     found: Any, backbone: Any, data: Data, options: Options, keep: Path
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Outcomes of claim 4's probes, and why some were not run.
+    """Outcomes of claim 4's probes, and why some were not run, or could not learn.
 
     Without a training split, those that need no labels learn from every second picture and are
     asked about the others; their Records say so.
     """
+    from unlazy import distributed
     from unlazy.catalog import find
     from unlazy.report.claims.content import FEWEST, PROBES, settings
     from unlazy.report.claims.evidence import lacking
@@ -134,7 +135,12 @@ def _probed(
     ]
     if not chosen:
         return {}, not_run
-    outcomes = run_several(chosen, backbone, data, options, label=found.label, keep=keep)
+    try:
+        outcomes = run_several(chosen, backbone, data, options, label=found.label, keep=keep)
+    except ValueError as problem:  # too few pictures, norms out of range: other claims still stand
+        if not distributed.all_failed(f"claims/{found.label}/probes"):
+            raise
+        return {}, not_run | {each.name: str(problem) for each in chosen}
     return {each.benchmark.name: _told(each, halved) for each in outcomes}, not_run
 
 

@@ -150,19 +150,20 @@ def _tell(outcomes: Sequence[Any], output: Path) -> None:
 
     for outcome in outcomes:
         benchmark, rows = outcome.benchmark, outcome.compared()
+        text = benchmark.headline.text
         table = Table(title=f"{benchmark.name}, version {benchmark.version}", title_justify="left")
         for heading in ("model", "value", "95 % interval", "n", "source"):
             table.add_column(heading)
         if not rows:
             table.add_row(outcome.record.model["name"], "-", "", "0", "no picture allowed it")
         for place, (name, found) in enumerate(rows):
-            interval = "" if found.low is None else f"{found.low:.1f} to {found.high:.1f}"
-            cells = (name, f"{found.value:.1f}", interval, str(outcome.counted()), "measured")
+            interval = "" if found.low is None else f"{text(found.low)} to {text(found.high)}"
+            cells = (name, text(found.value), interval, str(outcome.counted()), "measured")
             table.add_row(*cells, style="" if place else "bold")
         for row in outcome.published():
             note = f" ({row.note})" if row.note else ""
             said = f"{row.source}, {row.data}{note}"
-            table.add_row(row.model, f"{row.value:.1f}", "", "", said)
+            table.add_row(row.model, text(row.value), "", "", said)
         Console().print(table)
         for note in outcome.record.verdict:
             Console().print(f"Note: {note}.", highlight=False)

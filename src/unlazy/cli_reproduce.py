@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,9 +108,10 @@ def _run(planned: Any, options: Options) -> None:
     table = "probes" if is_probe else "benchmarks"
     chosen = override(find(table, planned.row.benchmark)(), planned.row.settings)
     data = benchmark_data([chosen], planned.data, options.data)
+    options = dataclasses.replace(options, size=planned.side)
     with distributed.started():
         claim(planned.folder)
-        backbone = backbone_of(planned.model, Weights(), None).to(device_of(options.device))
+        backbone = backbone_of(planned.model, Weights(), planned.side).to(device_of(options.device))
         known = identity_of(backbone, data, chosen, options)
         if measured_before(planned.record, known) is not None:
             print(f"measured before: {planned.record}")

@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unlazy.backbones.doctor import rebuild_error
+from unlazy.backbones.doctor import examine, rebuild_error
 from unlazy.tokens import EMBED, FINAL, LAYERED, SHARED, Site, attention, block, key, norm_of, query
 
 open_clip = pytest.importorskip("open_clip")
@@ -74,6 +74,9 @@ def register(name: str, config: dict[str, Any]) -> None:
 def cut(arch: str, **options: Any) -> dict[str, Any]:
     config = open_clip.get_model_config(arch)
     vision = config["vision_cfg"]
+    if not isinstance(vision["layers"], int):  # blocks a stage
+        small = {"layers": [1, 1, 1, 2], "width": 8, "image_size": 96}
+        return {**config, "embed_dim": 24, "vision_cfg": {**vision, **small}}
     head, patch = vision.get("head_width", 64), vision["patch_size"]
     small = {"layers": 2, "width": 2 * head, "image_size": 3 * patch, **options}
     return {**config, "embed_dim": 64, "vision_cfg": {**vision, **small}}
@@ -242,3 +245,27 @@ def test_a_timm_tower_encodes_as_open_clip_does():
     pixels = images(backbone)
     assert torch.equal(backbone.encode(pixels), tower(pixels))
     assert torch.allclose(backbone.trace(pixels, [SHARED])[SHARED].cls, tower(pixels), atol=1e-5)
+
+
+def test_clips_resnet_is_read_as_its_attention_pool_reads_it():
+    backbone = build("cut-RN50")
+    before = backbone.fingerprint()
+    assert [check for check in examine(backbone) if not check.passed] == []
+    assert backbone.fingerprint() == before
+    trace = backbone.trace(images(backbone), every_site(backbone))
+    assert [trace[site].grid for site in (EMBED, block(0), block(-1), SHARED)] == [
+        *[(24, 24)] * 2,
+        *[(3, 3)] * 2,
+    ]
+    assert trace[SHARED].patches.shape == (2, 9, 24)
+    assert trace[FINAL].patches.shape == (2, 9, backbone.facts.dim)
+    with pytest.raises(ValueError, match="px only"):
+        backbone.trace(images(backbone, (64, 96)))
+
+
+def test_a_pool_of_clips_resnet_that_is_left_out_is_found(monkeypatch):
+    backbone = build("cut-RN50")
+    monkeypatch.setattr(backbone.model.attnpool.v_proj, "forward", lambda tokens: tokens)
+    assert [check.what for check in examine(backbone) if not check.passed] == [
+        "SHARED maps a token to the image vector's space"
+    ]

@@ -199,6 +199,15 @@ def test_claim_4_ignores_positions_that_can_be_guessed():
     assert content(probed(place=MORE), LINES).verdict == "cannot tell"  # says more, pixels less
 
 
+def test_claim_4_does_not_call_few_outliers_at_different_places_guessable():
+    """13 outliers at 13 of 64 places have 0.62 of the entropy of all places; at 4 places, 0.33."""
+    few = {**LESS, "tokens_outlier": Estimate(13.0)}
+    apart = content(probed(entropy=0.59, place=few), LINES)
+    assert "can be guessed" not in apart.reason
+    together = content(probed(entropy=0.33, place=few), LINES)
+    assert "can be guessed" in together.reason
+
+
 def test_claim_4_ignores_errors_that_only_come_from_richer_pixels():
     richer = {**ERROR, "r2_outlier": Estimate(0.9)}
     found = content(probed(entropy=0.0, error=richer), LINES)

@@ -17,6 +17,7 @@ from unlazy.benchmarks.probe_registers import RegisterHeads
 from unlazy.benchmarks.probe_sweep import ThresholdSweep
 from unlazy.benchmarks.probe_token_class import TokenClassProbe
 from unlazy.data.sample import Unreadable
+from unlazy.probes.pixels import Patches
 from unlazy.probes.position import PositionTask
 from unlazy.probes.task import Plan
 from unlazy.report.bench import check_needs, run_benchmark
@@ -183,6 +184,13 @@ def test_closed_form_is_the_optimum_of_descent(rare):
     assert closed["root_error_normal"] == pytest.approx(closed["error_normal"] ** 0.5)
 
 
+def test_errors_in_rgb_undo_the_normalisation_of_each_channel(rare):
+    weights = Patches((1, 2), (0.5,) * 3, (0.1, 0.2, 0.3)).variances
+    assert weights.tolist() == pytest.approx([0.01, 0.01, 0.04, 0.04, 0.09, 0.09])
+    found, _ = values(run(blurred, PixelProbe(), **rare), "pixels")
+    assert found["rgb_error_normal"] == pytest.approx(found["value_error_normal"] / 16)  # std 1/4
+
+
 def classes_in_outliers(patches):
     """Outliers know the class; CLS has it half of the time; normal tokens have noise."""
     label, parts = labels_of(patches), noise_of(patches, 16)
@@ -248,7 +256,7 @@ def test_pictures_without_a_label_are_left_out():
     assert found["pictures"] == 3 * 4  # of 0 to 7, four have a label: 2, 3, 4 and 7
     assert found["training_pictures"] == 4 * 4
     labels = [data["evaluated"][index].label for index in range(75) if index % 5 > 1]
-    right = values(outcomes, "register-heads")[0]["top1_cls_mean"] * len(labels)
+    right = values(outcomes, "register-heads")[0]["top1_cls_mean"] * len(labels) * 3  # seeds
     assert right == pytest.approx(round(right), abs=1e-4)
 
 
@@ -486,6 +494,7 @@ def test_registers_add_what_only_they_know(tmp_path):
     assert found["top1_pretrained"] == pytest.approx(np.mean(np.array(labels) == 2))
     assert found["top1_cls_mean_registers"] == 1 > found["top1_cls_mean"]
     assert found["registers_gain"] == pytest.approx(1 - found["top1_cls_mean"])
+    assert found["seed_sd_top1_cls_mean_registers"] == 0 <= found["seed_sd_top1_cls_mean"]
     for weight, bias in (
         (torch.zeros(4, 16), torch.zeros(4)),
         (torch.zeros(4, 32), torch.zeros(3)),

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
+import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from planted_runs import random_weights, save_run
+from unlazy.backbones import open_clip_names
 from unlazy.backbones.cached import is_cached
 from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.catalog import UnknownName, find, load_backbone, table
@@ -26,7 +29,7 @@ from unlazy.report.missing import data_state
 from unlazy.report.reproduce import Choices, plan, runnable
 from unlazy.report.reproduced import footnotes
 from unlazy.report.tables.row import Local, Pretrained, Trained
-from unlazy.report.tables.second_models import MODELS, SIZES
+from unlazy.report.tables.second_models import MODELS, SIZES, SIZES_224
 from unlazy.settings import override
 
 NAMES = sorted(table("tables"))
@@ -76,7 +79,7 @@ SAID = {  # what is inconsistent or open in the papers, and must be said
     "figure2": ("inferred", "replaces a masked patch", "+1.2"),
     "figure3": ("recipe is not said",),
     "b-table1": ("which every model has", "keep to one place", "1k is taken", "30 epochs"),
-    "b-table2": ("18.38", "value_error_", "closed form"),
+    "b-table2": ("18.38", "rgb_error_", "closed form"),
     "b-table3": ("table has 9.8", "held-out"),
     "b-table4": ("81.1 / 80.9", "518 px", "dl.fbaipublicfiles.com/dinov2/dinov2_vitg14/"),
     "b-table5": ("recipe alone",),
@@ -384,6 +387,30 @@ def test_operations_and_parameters_of_the_plan_are_counted():
     assert (places, first.out_channels) == size.widest
 
 
+def test_dinov2s_heads_are_planned_and_counted_at_224_px():
+    rows = [row for name in ("b-table4", "b-table5") for row in find("tables", name)().rows]
+    planned = [each for name in ("b-table4", "b-table5") for each in planned_of(name)]
+    assert all(row.side == 224 and row.size == SIZES_224[row.model[:8]] for row in rows)
+    assert all("--size 224 " in each.command for each in planned)
+    with torch.device("meta"), torch.inference_mode():
+        backbone = load_backbone(MODELS["DINOv2-S"].model, weights="random", size=224)
+        with FlopCounterMode(display=False) as counted:
+            backbone.encode(torch.zeros(1, 3, 224, 224))
+    size = SIZES_224["DINOv2-S"]
+    assert counted.get_total_flops() / 1e9 == pytest.approx(size.operations, abs=0.06)
+    assert (224 // backbone.facts.patch[0]) ** 2 == size.tokens
+
+
+def planned_of(name: str, **models: str) -> list[Any]:
+    return plan(find("tables", name)(), Choices(models=models))
+
+
+def test_a_model_that_stands_in_keeps_its_own_size():
+    model = "DINOv2-S"
+    stands, *_ = (each for each in planned_of("b-table4", **{model: "bundled:tiny-label"}))
+    assert "--size" not in stands.command
+
+
 def test_a_probe_row_is_run_with_its_own_unit(tmp_path, run, capsys):
     """Distances are in patches, top-1 in percent, from one Record."""
     root = tiny_imagenet(tmp_path / "data")
@@ -424,3 +451,20 @@ def tiny_imagenet(root: Path) -> Path:
         picture(root / "val" / "images" / row.split()[0])
     (root / "val" / "val_annotations.txt").write_text("".join(rows))
     return root
+
+
+def known_to_its_library(model: str) -> bool:
+    library, _, name = model.partition(":")
+    if library == "open_clip":
+        pytest.importorskip("open_clip")
+        return bool(open_clip_names.find(name).tag)  # raises where weights and activation differ
+    if library == "timm":
+        return name in timm.list_pretrained() or timm.is_model(name)
+    return library == "torchvision" and name in torchvision.models.list_models()
+
+
+@pytest.mark.parametrize("name", table("tables"))
+def test_every_published_model_of_a_table_has_a_name_that_its_library_knows(name):
+    for row in find("tables", name)().rows:
+        if isinstance(row.origin, Pretrained | Local):
+            assert known_to_its_library(row.origin.model), row.origin.model

@@ -50,6 +50,25 @@ def test_a_whole_clip_and_its_tower_alone_load_alike(clip, tmp_path):
         assert torch.equal(backbone.encode(pixels), clip.encode_image(pixels))
 
 
+def test_clips_resnet_loads_from_a_whole_clip(tmp_path):
+    vision = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8}
+    config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": TEXT}
+    (tmp_path / "narrow-resnet.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "narrow-resnet.json")
+    torch.manual_seed(0)
+    whole = open_clip.create_model("narrow-resnet").eval()
+    save_file(whole.state_dict(), tmp_path / "whole.safetensors")
+    backbone = towers.load("narrow-resnet", weights=tmp_path / "whole.safetensors")
+    pixels = torch.randn(2, 3, 64, 64)
+    assert torch.equal(backbone.encode(pixels), whole.encode_image(pixels))
+    assert backbone.facts.supervision == "text"
+    assert backbone.texts is not None
+    del (short := whole.state_dict())["visual.attnpool.c_proj.bias"]
+    save_file(short, tmp_path / "short.safetensors")
+    with pytest.raises(CheckpointMismatch, match=r"c_proj\.bias"):
+        towers.load("narrow-resnet", weights=tmp_path / "short.safetensors")
+
+
 def test_a_timm_tower_survives_a_round_trip(tmp_path):
     torch.manual_seed(0)
     config = open_clip.get_model_config("vit_medium_patch16_gap_256")
@@ -94,8 +113,10 @@ def test_names_are_checked_before_anything_is_built():
         towers.load("ViT-B16", weights="random")
     with pytest.raises(UnknownName, match="openai"):
         towers.load("ViT-B-16-quickgelu/opena", weights="random")
-    with pytest.raises(ValueError, match="no plain ViT"):
-        towers.load("RN50", weights="random")
+    with pytest.raises(ValueError, match="neither a plain ViT"):
+        towers.load("convnext_base", weights="random")
+    with pytest.raises(ValueError, match="224 px only"):
+        towers.load("RN50", weights="random", size=256)
     with pytest.raises(ValueError, match="ViT-B-16-quickgelu/openai"):
         towers.load("ViT-B-16/openai", weights="random")
     with pytest.raises(ValueError, match="ViT-H-14-quickgelu/metaclip"):
@@ -127,7 +148,8 @@ def test_readable_architectures_are_grouped():
     found = towers.names()
     assert "ViT-B-16-quickgelu" in found["CLIP"]
     assert "EVA02-B-16" in found["EVA"]
-    assert not any("RN50" in archs for archs in found.values())
+    assert "RN50-quickgelu" in found["CLIP"]
+    assert not any("convnext_base" in archs for archs in found.values())
 
 
 @pytest.mark.parametrize(("load", "module"), [(towers, "open_clip"), (hub, "transformers")])

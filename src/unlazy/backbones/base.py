@@ -111,6 +111,11 @@ class Backbone(nn.Module, ABC):
         """The module that normalises the last block's tokens."""
         return self.locate(FINAL)
 
+    @property
+    def pool_positions(self) -> nn.Parameter | None:
+        """What an attention pool adds to the patches before it pools them; usually nothing."""
+        return None
+
     def rebuild(self, layer: int, call: Call) -> Tensor:
         """The output of an attention module, recomputed from the q, k, v that are read there.
 

@@ -145,7 +145,8 @@ def _shared_check(backbone: Backbone, images: torch.Tensor, trace: Any) -> Check
     """SHARED maps a token to what supervision would see if all tokens were that one.
 
     This holds whatever the pool: CLS, a mean or an attention pool all give back the one token that
-    there is. So the model is run with its last patch in the place of every token, prefix included.
+    there is. So the model is run with its last patch in the place of every token, prefix included,
+    and without the positions that its pool may add.
     """
 
     def spread(module: Any, args: tuple, output: Any) -> Any:
@@ -157,11 +158,17 @@ def _shared_check(backbone: Backbone, images: torch.Tensor, trace: Any) -> Check
             alike = alike.expand_as(held)
         return (alike, *output[1:]) if isinstance(output, tuple) else alike
 
+    positions = backbone.pool_positions
+    kept = None if positions is None else positions.clone()
     handle = backbone.locate(SHARED).register_forward_hook(spread)
     try:
+        if positions is not None:
+            positions.zero_()
         one = backbone.trace(images, [SHARED])
     finally:
         handle.remove()
+        if positions is not None and kept is not None:
+            positions.copy_(kept)
     token, image = one[SHARED].patches[:, -1], one.image
     what = "SHARED maps a token to the image vector's space"
     if token.shape != image.shape:

@@ -1,5 +1,7 @@
 """The image towers of open_clip: CLIP, CoCa, CLIPA (its own ViT) and EVA-CLIP, SigLIP, PE (timm's).
 
+CLIP's ResNets are read by ``convnet``.
+
 Only the image tower is built and kept; the text tower is built when ``texts`` is asked for vectors.
 """
 
@@ -15,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unlazy.backbones.base import Call
+from unlazy.backbones.convnet import ClipResNet
 from unlazy.backbones.open_clip_names import Entry, download, families, find, library
 from unlazy.backbones.open_clip_text import Texts
 from unlazy.backbones.plain import PlainViT, Projections, in_projected
@@ -143,18 +146,19 @@ class OpenClipTimmViT(TimmViT):
 
 def load(
     name: str, *, weights: Weights, size: int | tuple[int, int] | None = None
-) -> OpenClipViT | OpenClipTimmViT:
+) -> OpenClipViT | OpenClipTimmViT | ClipResNet:
     """The image tower of ``ARCH`` or ``ARCH/TAG``, for example ``ViT-B-16-quickgelu/openai``.
 
     Args:
         name: with a tag wherever its weights are wanted.
         weights: ``"pretrained"`` (the tag's, downloaded by open_clip), ``"random"``, or a file:
             a whole CLIP or the image tower alone.
-        size: pixels of the images, if not the native ones; positions are resized once, here.
+        size: pixels of the images, if not the native ones; positions are resized once, here. A
+            ResNet takes its native size only.
 
     Raises:
         UnknownName: no such architecture or tag.
-        ValueError: a size its patches do not divide, a tag of the other activation, or none.
+        ValueError: a size that it does not take, a tag of the other activation, or none.
         PretrainedUnavailable: the tag's weights cannot be downloaded.
         BadCheckpoint, CheckpointMismatch: the file cannot be read, or is not the tower's.
     """
@@ -165,8 +169,11 @@ def load(
     if isinstance(path, Path):
         _fill(clip, path)
     origin = weights.name if isinstance(weights, Path) else weights
-    if not hasattr(tower, "trunk"):
-        found: OpenClipViT | OpenClipTimmViT = OpenClipViT(tower, entry, weights=origin)
+    if hasattr(tower, "attnpool"):
+        facts = entry.describe({**ClipResNet.known(tower), "weights": origin})
+        found: OpenClipViT | OpenClipTimmViT | ClipResNet = ClipResNet(tower, facts)
+    elif not hasattr(tower, "trunk"):
+        found = OpenClipViT(tower, entry, weights=origin)
     else:
         if size is not None:
             tower.set_input_size(size)
@@ -224,6 +231,11 @@ def _build(entry: Entry, size: int | tuple[int, int] | None) -> Any:
 def _check_size(entry: Entry, size: int | tuple[int, int], vision: dict[str, Any]) -> None:
     if "timm_model_name" in vision:
         return  # timm knows its patch, and refuses by itself
+    if not isinstance(vision.get("layers", 12), int):
+        native = entry.config["vision_cfg"].get("image_size", 224)
+        raise ValueError(
+            f"{entry.name} takes {native} px only: its attention pool has that many places"
+        )
     patch = vision.get("patch_size", 16)
     sides = (size, size) if isinstance(size, int) else size
     if any(side % patch for side in sides):

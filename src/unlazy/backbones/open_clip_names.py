@@ -65,8 +65,9 @@ def find(name: str, *, own_weights: bool = False) -> Entry:
 
     Raises:
         UnknownName: no such architecture or tag.
-        ValueError: not a plain ViT, a tag whose weights were trained with another activation than
-            the architecture has, or tags that preprocess differently where one must be named.
+        ValueError: neither a plain ViT nor CLIP's ResNet, a tag whose weights were trained with
+            another activation than the architecture has, or tags that preprocess differently where
+            one must be named.
     """
     open_clip = library()
     arch, _, given = name.partition("/")
@@ -74,9 +75,12 @@ def find(name: str, *, own_weights: bool = False) -> Entry:
     if arch not in archs:
         raise UnknownName(f"open_clip has no model {arch!r}; {suggest(arch, archs)}")
     config = open_clip.get_model_config(arch)
-    if not _is_plain(config):
-        kind = config["vision_cfg"].get("timm_model_name", "a ResNet")
-        raise ValueError(f"{arch} of open_clip is no plain ViT but {kind}, which is not read")
+    if not _is_read(config):
+        kind = config["vision_cfg"]["timm_model_name"]
+        raise ValueError(
+            f"{arch} of open_clip is neither a plain ViT nor CLIP's ResNet but {kind}, which is not"
+            " read"
+        )
     tags = open_clip.list_pretrained_tags_by_model(arch)
     tag = given.lower().replace("-", "_") or None
     if tag is not None and tag not in tags:
@@ -113,18 +117,15 @@ def families() -> dict[str, list[str]]:
     open_clip = library()
     grouped: dict[str, list[str]] = {}
     for arch in open_clip.list_models():
-        if _is_plain(open_clip.get_model_config(arch)):
+        if _is_read(open_clip.get_model_config(arch)):
             family = next((word for word in FAMILIES if word in arch), "CLIP")
             grouped.setdefault(family, []).append(arch)
     return grouped
 
 
-def _is_plain(config: dict[str, Any]) -> bool:
-    vision = config["vision_cfg"]
-    trunk = vision.get("timm_model_name")
-    if trunk:
-        return trunk.startswith(PLAIN_TRUNKS) and not trunk.startswith(OTHER_TRUNKS)
-    return isinstance(vision.get("layers", 12), int)
+def _is_read(config: dict[str, Any]) -> bool:
+    trunk = config["vision_cfg"].get("timm_model_name")
+    return not trunk or (trunk.startswith(PLAIN_TRUNKS) and not trunk.startswith(OTHER_TRUNKS))
 
 
 def _check_activation(arch: str, tag: str, config: dict[str, Any]) -> None:

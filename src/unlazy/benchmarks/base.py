@@ -58,6 +58,14 @@ class Headline:
     baselines: tuple[tuple[str, str], ...] = ()
     scale: float = 100.0
 
+    def text(self, value: float) -> str:
+        """A scaled number: per cent with one digit, others with four that count.
+
+        >>> Headline("m", "k").text(62.5), Headline("m", "k", scale=1).text(0.58666)
+        ('62.5', '0.5867')
+        """
+        return f"{value:.1f}" if self.scale == 100 else f"{value:.4g}"
+
 
 Fitting = Callable[[int, int], None]
 """Hears of a fit on vectors in memory: epochs done, and epochs in all."""

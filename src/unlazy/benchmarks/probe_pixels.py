@@ -38,7 +38,8 @@ class PixelProbe(Trained):
 
     ``error`` is the squared error summed over the values of a patch, of normalised pixels: the
     paper's figures fit that unit (the root of 337.2 is the 18.38 that Darcet et al. report). It
-    grows with the patch; ``value_error`` and ``r2`` do not.
+    grows with the patch; ``value_error`` does not; ``rgb_error`` and ``r2``
+    do not depend on the normalisation of the input either.
 
     Source: *Do All Vision Transformers Need Registers?* (B), 3.3 and Table 2.
 
@@ -50,7 +51,7 @@ class PixelProbe(Trained):
     method: Literal["closed_form", "adamw"] = "closed_form"
     optimizer: ClassVar[Literal["adam", "adamw", "sgd"]] = "adamw"
     name: ClassVar[str] = "pixels"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[Need]] = frozenset({"training"})
     headline: ClassVar[Headline] = Headline(
         "pixels",

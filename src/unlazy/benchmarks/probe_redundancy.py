@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.paper_b import LIKELIER_IN_REDUNDANT
 from unlazy.benchmarks.probe import Learned, Steps
+from unlazy.benchmarks.probe_settings import cannot_tell
 from unlazy.benchmarks.sheet import Curve, Sheet
-from unlazy.ledger import Measure
+from unlazy.ledger import Estimate, Measure
 from unlazy.measure import Measured
 from unlazy.measures.neighbours import Neighbours
 from unlazy.probes.groups import HIGH
@@ -32,7 +33,7 @@ class Redundancy(Steps):
     """
 
     name: ClassVar[str] = "redundancy"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[Need]] = frozenset()
     by_norm: ClassVar[bool] = False
     headline: ClassVar[Headline] = Headline(
@@ -54,6 +55,12 @@ class Redundancy(Steps):
     def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
         """The measure of that name."""
         return [Neighbours()]
+
+    def remarks(
+        self, measures: Sequence[Any], values: Mapping[str, Mapping[str, Estimate]]
+    ) -> tuple[str, ...]:
+        """What cannot be told."""
+        return tuple(cannot_tell(values, "neighbours", "difference"))
 
     def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:
         """How likeness is distributed over outliers, and over the rest."""

@@ -48,14 +48,13 @@ class RegisterHeads(Trained):
         head: a file of DINOv2's own head of one layer (``*_linear_head.pth``), evaluated beside.
     """
 
-    seeds: int = 1
     epochs: int = 20
     patience: int = 20
     head: Path | None = None
     optimizer: ClassVar[Literal["adam", "adamw", "sgd"]] = "sgd"
     by_norm: ClassVar[bool] = False
     name: ClassVar[str] = "register-heads"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
     headline: ClassVar[Headline] = Headline(
         "register_heads",

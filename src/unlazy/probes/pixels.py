@@ -2,7 +2,8 @@
 
 Shape legend: B pictures, N tokens, n examples, D width, S seeds, O = 3 * height * width values of a
 token's pixels, that is, of its whole footprint where the model is hierarchical. Pixels are
-normalised as the model's input is, so errors of models with another normalisation do not compare.
+normalised as the model's input is, so errors of models with another normalisation do not compare;
+``rgb_error`` and ``r2`` do.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ class Patches:
     def values(self) -> int:
         """How many a token has."""
         return 3 * self.size[0] * self.size[1]
+
+    @property
+    def variances(self) -> Float[Tensor, " O"]:
+        """Squared normalised error -> squared error of RGB in [0, 1], for each value."""
+        return torch.tensor(self.std).square().repeat_interleave(self.size[0] * self.size[1])
 
     def under(self, tokens: Tokens, batch: Batch) -> Float[Tensor, "n O"]:
         """The pixels of each token of a batch, on the device of the tokens."""
@@ -153,8 +159,9 @@ def mean_patch(seen: Seen) -> np.ndarray:
 class PixelErrors:
     """How far the heads' pixels are off, for normal tokens and outliers.
 
-    Rows: ``error`` (S, 2) and ``spread`` (2,), sums over tokens of the squared error of a whole
-    patch, and of that of the mean patch; ``count`` (2,).
+    Rows: ``error`` (S, 2), ``rgb`` (S, 2) and ``spread`` (2,), sums over tokens of the squared
+    error of a whole patch, of the same in RGB from 0 to 1, and of the mean patch's error; ``count``
+    (2,).
 
     Attributes:
         heads: tokens -> pixels.
@@ -184,14 +191,17 @@ class PixelErrors:
         shape = groups.shape[1:]
         true = self.patches.under(trace[FINAL], batch)
         mean = torch.from_numpy(self.mean).to(true)
+        squared = squared_values(self.heads, trace, true)
         return {
-            "error": sums(squared_errors(self.heads, trace, true), groups),
+            "error": sums(squared.sum(-1).unflatten(1, shape), groups),
+            "rgb": sums((squared @ self.patches.variances.to(squared)).unflatten(1, shape), groups),
             "spread": sums((true - mean).square().sum(-1).unflatten(0, shape), groups),
             "count": groups.sum(2).T.float(),
         }
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         error, spread = means(seen, "error", GROUPS), means(seen, "spread", GROUPS)
+        rgb = means(seen, "rgb", GROUPS)
         found = over_seeds("error", error) | difference("error", error)
         for place, group in enumerate(GROUPS):
             found[f"tokens_{group}"] = float(seen.stack("count")[:, place].sum())
@@ -199,6 +209,7 @@ class PixelErrors:
             whole = float(np.mean(each))
             found[f"root_error_{group}"] = whole**0.5
             found[f"value_error_{group}"] = whole / self.patches.values
+            found[f"rgb_error_{group}"] = float(np.mean(rgb[group])) / self.patches.values
             found[f"mean_patch_error_{group}"] = float(spread[group])
             if spread[group] > 0:
                 found[f"r2_{group}"] = 1 - whole / float(spread[group])
@@ -209,6 +220,11 @@ def squared_errors(
     heads: Heads, trace: Trace, true: Float[Tensor, "n O"]
 ) -> Float[Tensor, "S B N"]:
     """Of each token, summed over its values."""
-    tokens = trace[FINAL].patches
-    off = heads(tokens.flatten(0, 1)[None])[0] - true  # (S, n, O)
-    return off.square().sum(-1).unflatten(1, tokens.shape[:2])
+    return squared_values(heads, trace, true).sum(-1).unflatten(1, trace[FINAL].patches.shape[:2])
+
+
+def squared_values(
+    heads: Heads, trace: Trace, true: Float[Tensor, "n O"]
+) -> Float[Tensor, "S n O"]:
+    """Squared errors of single values."""
+    return (heads(trace[FINAL].patches.flatten(0, 1)[None])[0] - true).square()

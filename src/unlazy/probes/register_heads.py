@@ -9,8 +9,9 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,6 +20,7 @@ from unlazy.ledger import Batch, Observation, Seen, Some
 from unlazy.metrics import guesses
 from unlazy.probes.bank import Heads
 from unlazy.probes.chosen import UNKNOWN, labels_of
+from unlazy.probes.groups import over_seeds
 from unlazy.probes.task import Plan
 from unlazy.probes.token_class import certainty, correct, cross_entropy
 from unlazy.tokens import FINAL, Site, Tokens, Trace
@@ -124,7 +126,11 @@ class VectorClass:
     heads: Mapping[str, Heads]
     vectors: Mapping[str, Vector]
     name: str = "register_heads"
-    extremes: ClassVar[frozenset[str]] = frozenset({"chance", "majority"})
+
+    @property
+    def extremes(self) -> frozenset[str]:
+        """Numbers of all pictures together."""
+        return frozenset({"chance", "majority", *(f"seed_sd_top1_{each}" for each in self.heads)})
 
     @property
     def reads(self) -> frozenset[Site]:
@@ -140,11 +146,12 @@ class VectorClass:
         return {**found, "label": Some(known, truth[known])}
 
     def conclude(self, seen: Seen) -> dict[str, float]:
-        found = {
-            f"top1_{variant}": float(seen.stack(f"right/{variant}").mean())
+        right = {
+            variant: seen.stack(f"right/{variant}").mean(axis=0, dtype=np.float64)  # (S,)
             for variant in self.heads
             if seen.rows(f"right/{variant}")
         }
+        found = over_seeds("top1", right)
         plain, more = (f"top1_{each}" for each in VARIANTS[:2])
         if plain in found and more in found:
             found["registers_gain"] = found[more] - found[plain]

@@ -64,6 +64,10 @@ def members(norms: Float[Tensor, "B N"], sets: tuple[NormSet, ...]) -> Bool[Tens
     return torch.stack([(norms >= each.low) & (norms < each.high) for each in sets])
 
 
+SAID = ("top1", "distance", "error")
+SPREADS = tuple(f"seed_sd_{key}" for key in SAID)
+
+
 @dataclass(frozen=True)
 class Sweep:
     """What the heads of a position or pixel probe say of each set of tokens.
@@ -84,7 +88,7 @@ class Sweep:
     def extremes(self) -> frozenset[str]:
         """Numbers of all pictures together."""
         return frozenset(
-            f"{key}/{each.name}" for key in ("entropy", "tokens") for each in self.sets
+            f"{key}/{each.name}" for key in ("entropy", "tokens", *SPREADS) for each in self.sets
         )
 
     @property
@@ -114,10 +118,12 @@ def conclusions(seen: Seen, names: Sequence[str]) -> dict[str, float]:
         names: of its sets.
     """
     found = {}
-    for key in ("top1", "distance", "error"):
+    for key in SAID:
         if key in seen:
             for name, each in means(seen, key, names).items():
                 found[f"{key}/{name}"] = float(each.mean())
+                if each.size > 1:
+                    found[f"seed_sd_{key}/{name}"] = float(each.std(ddof=1))
     for name, places in zip(names, seen.sums["places"], strict=True):
         found[f"tokens/{name}"] = float(places.sum())
         if places.sum():

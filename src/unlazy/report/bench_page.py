@@ -118,12 +118,13 @@ def _benchmark(outcome: Outcome) -> dict[str, Any]:
 def _lines(outcome: Outcome) -> list[Line]:
     """Ours first, then baselines and published figures."""
     name, pictures = outcome.record.model["name"], str(outcome.counted())
-    baselines = dict(outcome.benchmark.headline.baselines)
+    head = outcome.benchmark.headline
+    text, baselines = head.text, dict(head.baselines)
     found = [
         Line(
             who,
-            f"{each.value:.1f}",
-            "" if each.low is None else f"{each.low:.1f} to {each.high:.1f}",
+            text(each.value),
+            "" if each.low is None else f"{text(each.low)} to {text(each.high)}",
             pictures,
             "measured here",
             "baseline" if who in baselines else "ours",
@@ -134,7 +135,7 @@ def _lines(outcome: Outcome) -> list[Line]:
         found = [Line(name, "–", "", "0", "no picture allowed it", "ours")]
     for row in outcome.published():
         source = f"{row.source}, {row.data}" + (f" ({row.note})" if row.note else "")
-        found.append(Line(row.model, f"{row.value:.1f}", "", "", source, "published"))
+        found.append(Line(row.model, text(row.value), "", "", source, "published"))
     return found
 
 

@@ -22,6 +22,7 @@ _TWO = {
     "error": "squared error of a whole patch, normalised pixels, mean over {group}",
     "root_error": "its root, for {group}",
     "value_error": "squared error of a single value, mean over {group}",
+    "rgb_error": "the same of RGB values from 0 to 1, which compares models, mean over {group}",
     "r2": "share of the squared error of the mean patch that is explained, for {group}; 1 is all",
     "mean_patch_error": "error of always naming the mean training patch, for {group}: a baseline",
     "seed_sd_top1": "how much the top-1 of {group} differs between seeds (standard deviation)",
@@ -74,13 +75,24 @@ _REGISTER_HEADS = {
     "top1_pretrained": "the same by the head that was given",
     "registers_gain": "what registers add to CLS and mean patch, on the same pictures",
 } | _GUESSES
-_LINEAR = {"top1_linear": "share of the pictures whose class is told"} | _GUESSES
+_REGISTER_HEADS |= {
+    f"seed_sd_{key}": f"how much {key} differs between seeds (standard deviation)"
+    for key in _REGISTER_HEADS
+    if key.startswith("top1")
+}
+_LINEAR = {
+    "top1_linear": "share of the pictures whose class is told",
+    "seed_sd_top1_linear": "how much that differs between seeds (standard deviation)",
+} | _GUESSES
 _SWEEP = {
     "top1": "share of the tokens whose place is named exactly",
     "distance": "mean distance of the named place from the true one, in patches",
     "error": "squared error of a whole patch",
     "entropy": "how evenly the tokens spread over places, from 0 (one place) to 1",
     "tokens": "how many tokens there were",
+    "seed_sd_top1": "how much the top-1 differs between seeds (standard deviation)",
+    "seed_sd_distance": "how much the distance differs between seeds",
+    "seed_sd_error": "how much the error differs between seeds",
 }
 _MEANINGS = {
     "position": _POSITION,

@@ -43,6 +43,7 @@ class Planned:
         data: as ``--on`` takes it.
         root: folder of the data, or None.
         folder: of its Record; figures of one run share it.
+        side: of the pictures in pixels; None: the model's own.
         missing: what keeps it from being run, and where that is had.
         stand_ins: what is not as in the paper; a figure with any is not comparable.
     """
@@ -52,6 +53,7 @@ class Planned:
     data: str
     root: Path | None
     folder: Path
+    side: int | None = None
     missing: tuple[str, ...] = ()
     stand_ins: tuple[str, ...] = ()
 
@@ -74,6 +76,8 @@ class Planned:
         if self.root is not None or parts_of(self.data):
             words += ["--data", "ROOT" if self.root is None else str(self.root)]
         words += ["--on", self.data]
+        if self.side is not None:
+            words += ["--size", str(self.side)]
         for each in self.row.settings:
             words += ["--set", each]
         return shlex.join([*words, "-o", str(self.folder)])
@@ -96,10 +100,12 @@ def plan(wanted: Table, choices: Choices) -> list[Planned]:
         given = choices.models.get(row.model)
         model, lacking, other_model = model_of(row, given)
         data = _data(row.data, choices.on)
-        words = (model or row.model, row.benchmark, data, *row.settings)
+        side = row.side if given is None else None
+        sized = () if side is None else (f"{side}px",)
+        words = (model or row.model, row.benchmark, data, *sized, *row.settings)
         folder = folders.setdefault(words, _folder(choices.output, words, folders.values()))
         if not model:
-            found.append(Planned(row, "", data, choices.root, folder, (lacking,)))
+            found.append(Planned(row, "", data, choices.root, folder, missing=(lacking,)))
             continue
         needs, unbuilt = _needs(row)
         absent, partial = state(data, choices.root, masks="masks" in needs)
@@ -108,7 +114,7 @@ def plan(wanted: Table, choices: Choices) -> list[Planned]:
         instead = f"{data} instead of {row.data}" if data != row.data else ""
         found.append(
             Planned(
-                *(row, model, data, choices.root, folder),
+                *(row, model, data, choices.root, folder, side),
                 missing=tuple(
                     each
                     for each in (unbuilt, lacking, missing_file(row), absent, unlearned)

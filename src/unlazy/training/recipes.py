@@ -164,7 +164,7 @@ def tiny_finetune_lazystrike() -> LabelRecipe:
 
     Data: Tiny ImageNet.
     Cost: a fifth of ``tiny_label``.
-    Expected: not measured yet.
+    Expected: docs/evidence/training.md, beside its control, ``tiny_finetune_cls``.
     Command: ``unlazy train tiny_finetune_lazystrike --data tiny-imagenet-200``
     """
     return dataclasses.replace(
@@ -173,4 +173,16 @@ def tiny_finetune_lazystrike() -> LabelRecipe:
         init="bundled:tiny-label",
         epochs=1,
         learning_rate=3e-4,
+    )
+
+
+def tiny_finetune_cls() -> LabelRecipe:
+    """The control of ``tiny_finetune_lazystrike``: the same epoch more, with CLS kept.
+
+    Data, cost: as ``tiny_finetune_lazystrike``.
+    Expected: docs/evidence/training.md.
+    Command: ``unlazy train tiny_finetune_cls --data tiny-imagenet-200``
+    """
+    return dataclasses.replace(
+        tiny_finetune_lazystrike(), name="tiny_finetune_cls", model=ViTConfig()
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
+from unlazy.benchmarks.probe import grid_of
 from unlazy.ledger import Estimate
 from unlazy.report.claims.answer import Answer, Statistic, Thresholds, Verdict, side
 from unlazy.report.claims.evidence import Evidence
@@ -54,9 +56,20 @@ def position(evidence: Evidence, thresholds: Thresholds) -> Held:
     if gain is None:
         return "missing"
     entropy = figure(evidence, "position", "entropy_outlier")
-    if entropy is None or entropy.value < thresholds.fixed_places:
+    if entropy is None or entropy.value < thresholds.fixed_places * _reachable(evidence):
         return "void"
     return _MORE[side(gain, 0.0)]
+
+
+def _reachable(evidence: Evidence) -> float:
+    """The entropy of the outliers' places, over that of all places, if no two shared one."""
+    count, places = (
+        figure(evidence, "position", "tokens_outlier"),
+        math.prod(grid_of(evidence.facts)),
+    )
+    if count is None or count.value >= places:
+        return 1.0
+    return math.log(max(1.0, count.value)) / math.log(places)
 
 
 def pixels(evidence: Evidence) -> Held:

@@ -27,7 +27,7 @@ from unlazy.report.record import record_of
 from unlazy.report.sentences import Values, number
 from unlazy.tokens import Facts
 
-CLAIMS_VERSION = 3  # bump when any number or verdict could change
+CLAIMS_VERSION = 4  # bump when any number or verdict could change
 RESAMPLES = 1000
 
 

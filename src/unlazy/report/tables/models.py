@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unlazy.report.tables.row import Local, NotHad, Pretrained, Trained
+from unlazy.report.tables.row import Local, Pretrained, Trained
 
 PAPER = "Vision Transformers Need More Than Registers"
 IMAGENET = "imagenet:val"
@@ -22,11 +22,8 @@ DINO_LAZY = Trained("dino_s16", (_STRIKE,), public=f"{_PUBLIC}dino0080.pth")
 DINO_RESNET = Local(
     "timm:resnet50", "dino_resnet50_pretrain.pth", "github.com/facebookresearch/dino"
 )
-CLIP = Pretrained("open_clip:ViT-B-16/openai")
-CLIP_RESNET = NotHad(
-    "CLIP's ResNets end in an attention pool, which no MODEL reads; the weights are open_clip's"
-    " RN50/openai"
-)
+CLIP = Pretrained("open_clip:ViT-B-16-quickgelu/openai")
+CLIP_RESNET = Pretrained("open_clip:RN50-quickgelu/openai")
 CAPTIONS = "captions"
 
 
@@ -51,5 +48,9 @@ OPENCLIP = (
 )
 CAPTION_DATA = "The pictures and captions of this training are not disclosed."
 REGISTER_RECIPE = "How the model with registers was trained is not said; four are taken."
+CLIP_DEPTH = (
+    "Which of CLIP's ResNets is not said; RN50 is taken. Its patches are mapped through the value"
+    " and output projections of its attention pool."
+)
 DEPTH = "The depth of the ResNet is not said; Figure 3 has ResNet-50."
 WHICH_SMALL = "Which supervised ViT-S/16 is not said; DeiT's is taken, as in DINO's evaluation."

@@ -8,6 +8,7 @@ from unlazy.benchmarks.paper_a import FIGURE_2, FIGURE_3, TABLE_1, TABLE_3
 from unlazy.report.tables.models import (
     CAPTION_DATA,
     CLIP,
+    CLIP_DEPTH,
     CLIP_LAZY,
     CLIP_REGISTERS,
     CLIP_RESNET,
@@ -66,7 +67,7 @@ def table1() -> Table:
             _hit(TABLE_1, "ViT +Register", VIT_B_REGISTERS, REGISTER_RECIPE, fix=REGISTERS),
             _hit(TABLE_1, "DINO-ResNet", DINO_RESNET),
             _hit(TABLE_1, "DINO-ViT", DINO, DINO_TWICE, DINO_SIZE),
-            _hit(TABLE_1, "OpenCLIP-ResNet", CLIP_RESNET),
+            _hit(TABLE_1, "OpenCLIP-ResNet", CLIP_RESNET, CLIP_DEPTH),
             _hit(TABLE_1, "OpenCLIP-ViT", CLIP, OPENCLIP),
             _hit(
                 *(TABLE_1, "OpenCLIP-ViT +Register", CLIP_REGISTERS, REGISTER_RECIPE, CAPTION_DATA),
@@ -89,7 +90,7 @@ def table3() -> Table:
             _hit(TABLE_3, "DINO-ResNet", DINO_RESNET),
             _hit(TABLE_3, "DINO-v1", DINO, DINO_TWICE, DINO_SIZE),
             _hit(TABLE_3, "DINO-v1 (+LazyStrike)", DINO_LAZY, HALF, AGAINST, DINO_SIZE, fix=LAZY),
-            _hit(TABLE_3, "CLIP-ResNet", CLIP_RESNET),
+            _hit(TABLE_3, "CLIP-ResNet", CLIP_RESNET, CLIP_DEPTH),
             _hit(TABLE_3, "CLIP", CLIP, OPENCLIP),
             _hit(TABLE_3, "CLIP (+LazyStrike)", CLIP_LAZY, HALF, AGAINST, CAPTION_DATA, fix=LAZY),
         ),

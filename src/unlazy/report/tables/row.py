@@ -113,6 +113,7 @@ class Row:
         where: it is had.
         pictures: that pass through the model, at most, for the estimate of hours; 0: none is given.
         size: of the model, for that estimate.
+        side: of the pictures in pixels, where it is not the model's own; stand-ins keep theirs.
         kept: float32 numbers that stay in memory until all pictures have passed.
     """
 
@@ -131,6 +132,7 @@ class Row:
     where: str = ""
     pictures: int = 0
     size: Size | None = None
+    side: int | None = None
     kept: int = 0
 
 

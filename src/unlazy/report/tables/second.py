@@ -12,6 +12,7 @@ from unlazy.report.tables.second_models import (
     PAPER_B,
     SAMPLED,
     SIZES,
+    SIZES_224,
     TRAINING,
     VALIDATION,
     WITH_REGISTERS,
@@ -32,7 +33,11 @@ HEADS = (
     "The official page of DINOv2 has 81.1 / 80.9 (S without / with registers), 84.5 / 84.6 (B),"
     " 86.3 / 86.7 (L) and 86.5 / 87.1 (g): the paper's gain of S is not there."
 )
-RESOLUTION = "The resolution of the evaluation is not said; the model's own, 518 px, is taken."
+RESOLUTION = (
+    "The resolution of the evaluation is not said; 224 px are taken, at which DINOv2's page has"
+    " its figures; the models' own size is 518 px (leave out `--size`). timm resizes positions with"
+    " antialiasing, DINOv2's own code does so only for models with registers."
+)
 
 
 def _rows(
@@ -102,7 +107,7 @@ def table2() -> Table:
         LABEL,
         "The unit is not said: 337.2 of DINOv2-G is the square of the 18.38 of Darcet et al., so it"
         " is the squared error of a whole patch, of normalised pixels. Larger patches have larger"
-        " errors: `value_error_*` of the same Records compares models.",
+        " errors: `rgb_error_*` and `r2_*` of the same Records compare models.",
         "Solved in closed form, from one pass, where the paper learns for up to 30 epochs.",
     )
     return Table("b-table2", f"{PAPER_B}, Table 2: pixels of a patch", tuple(rows), notes)
@@ -192,5 +197,6 @@ def _head(
         file=file,
         where=where if file else "",
         pictures=20 * learned + VALIDATION,
-        size=SIZES[model],
+        size=SIZES_224[model],
+        side=224,
     )

@@ -19,6 +19,12 @@ SIZES = {  # multiplications and additions of one forward, counted by PyTorch
     "Swin-S": Size(23.1, 49.7, 64, 768, widest=(4096, 96)),
     "PVT-b2": Size(8.1, 25.4, 49, 512, widest=(3136, 64)),
 }
+SIZES_224 = {  # without registers, which add 2 %
+    "DINOv2-S": Size(12.2, 21.6, 256, 384),
+    "DINOv2-B": Size(46.3, 85.7, 256, 768),
+    "DINOv2-L": Size(162.0, 303.2, 256, 1024),
+    "DINOv2-G": Size(598.8, 1134.8, 256, 1536),
+}
 MODELS = {
     "DINOv2-S": Pretrained("timm:vit_small_patch14_dinov2.lvd142m"),
     "DINOv2-B": Pretrained("timm:vit_base_patch14_dinov2.lvd142m"),
