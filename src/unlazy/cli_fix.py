@@ -17,6 +17,7 @@ from unlazy.inputs import (
     calibrated,
     dataset_of,
     device_of,
+    own_weights,
 )
 
 
@@ -51,8 +52,10 @@ def fix(
         backbone = backbone_of(model, weights, options.size).to(device_of(options.device))
         found, record = calibrated(chosen, backbone, dataset, images, options, progress)
         if distributed.on_main():
-            origin = weights.checkpoint or ("random" if weights.random else "pretrained")
-            made = Made(model, str(origin), backbone.fingerprint(), options.size)
+            plain, own = own_weights(model)
+            file = own or weights.checkpoint
+            origin = file.resolve() if file else "random" if weights.random else "pretrained"
+            made = Made(plain, str(origin), backbone.fingerprint(), options.size)
             write_fix(found, record, made, output)
             for sentence in record.verdict:
                 print(f"- {sentence}")

@@ -18,7 +18,7 @@ def override(recipe: Any, words: Sequence[str]) -> Any:
     Values are read as the field's type: numbers, ``true``/``false``, ``none``, a choice, or a
     list with commas for a tuple. In a field for numbers ``1`` is a count and ``1.0`` a share.
 
-    >>> from unlazy.training.recipe import LabelRecipe
+    >>> from unlazy.training.kinds import LabelRecipe
     >>> override(LabelRecipe("a"), ["epochs=2", "model.pool=max"]).model.pool
     'max'
 
@@ -84,7 +84,7 @@ def keys(kind: type, prefix: str = "") -> dict[str, Any]:
 def varied(recipes: Sequence[Any]) -> set[str]:
     """The keys, of recipes of one kind, whose values are not the same in all of them.
 
-    >>> from unlazy.training.recipe import LabelRecipe
+    >>> from unlazy.training.kinds import LabelRecipe
     >>> sorted(varied([LabelRecipe("a"), LabelRecipe("b", epochs=2)]))
     ['epochs', 'name']
     """

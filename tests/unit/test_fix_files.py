@@ -181,6 +181,28 @@ def test_a_damaged_file_is_named(tmp_path):
         read(tmp_path)
 
 
+def test_damaged_tensors_of_a_fix_are_named(capsys, checkpoint, pictures, tmp_path):
+    out = tmp_path / "fix"
+    given = ("fix", "position-mean", MODEL, pictures, "-o", out, *common(checkpoint))
+    assert run(capsys, *given)[0] == 0
+    file = out / "fix.safetensors"
+    file.write_bytes(file.read_bytes()[:200])
+    code, _, err = run(capsys, "doctor", f"fixed:{out}")
+    assert (code, "is damaged" in err) == (1, True)
+
+
+def test_a_fix_of_a_model_with_its_own_file_loads_from_any_folder(
+    capsys, checkpoint, pictures, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(checkpoint.parent)
+    model, out = f"{MODEL}={checkpoint.name}", tmp_path / "fix"
+    words = ("fix", "norm-clipping", model, pictures, "-o", out, "--size", SIDE, "--workers", 0)
+    code, _, err = run(capsys, *words)
+    assert code == 0, err
+    monkeypatch.chdir(tmp_path)
+    assert load_backbone(f"fixed:{out}").fix == "norm-clipping"
+
+
 def test_settings_are_typed():
     fix = with_settings("test-time-registers", ["neurons=50", "value=released", "cutoff=30"])
     assert fix == TestTimeRegisters(neurons=50, value="released", cutoff=30.0)

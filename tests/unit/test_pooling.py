@@ -14,6 +14,7 @@ from torch import nn
 from reference import definitions
 from unlazy import pooling
 from unlazy.pooling import LazyStrike, build_pool, lazy_strike, lazy_strike_scores, votes
+from unlazy.pooling.lazystrike import Reading
 
 READINGS = get_args(pooling.Reading)
 KERNELS = get_args(pooling.Kernel)
@@ -232,6 +233,16 @@ def test_finite_patches_never_give_nan(x, kernel, reading):
         pooled = lazy_strike(x, keep=keep, reading=reading, kernel=kernel)
         assert torch.isfinite(pooled).all()
         assert (pooled.abs() <= x.abs().amax(1) * 1.01).all()
+
+
+@pytest.mark.parametrize("reading", get_args(Reading))
+def test_an_infinite_value_that_is_not_chosen_does_no_harm(reading):
+    x = patches(9, 8)
+    x[0, 4, 3] = -math.inf
+    chosen = lazy_strike(x, keep=4, reading=reading)
+    if reading != "alg1":  # which takes what differs most from its low-pass
+        assert torch.isfinite(chosen).all()
+    assert not chosen.isnan().any()
 
 
 def test_a_diverged_model_is_not_hidden():

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from reference.training import plain_label_run
+from unlazy.catalog import load_backbone
 from unlazy.training import checkpoint, label, loop
 from unlazy.training.feeds import Held
 from unlazy.training.recipes import DistillRecipe, LabelRecipe, TextRecipe, ViTConfig
@@ -189,6 +190,69 @@ def test_a_damaged_checkpoint_is_named(tmp_path, data, file):
         list(train(RECIPE, data, tmp_path))
 
 
+def test_a_run_does_not_go_on_with_other_pictures(tmp_path, data):
+    list(itertools.islice(train(RECIPE, data, tmp_path), 4))
+    pixels, labels = data
+    with pytest.raises(ValueError, match=r"learned from other pictures: 40 there, 39 now.*--data"):
+        list(train(RECIPE, (pixels[:39], labels[:39]), tmp_path))
+    renamed = build(RECIPE, Names())
+    feed = Held(RECIPE, renamed, *data, names=lambda index: f"other {index}")
+    with pytest.raises(ValueError, match="learned from other pictures"):
+        list(loop.train(RECIPE, renamed, feed, tmp_path))
+    state = checkpoint.latest(tmp_path) / "state.json"
+    state.write_text(json.dumps({"step": 3}))  # as runs were written before
+    assert next(train(RECIPE, data, tmp_path))["step"] == 4
+
+
+def test_only_our_own_half_written_files_are_removed(tmp_path, data):
+    (tmp_path / "film.part").write_text("a download of somebody's")
+    (tmp_path / "checkpoint-00000002.part").mkdir()
+    next(train(RECIPE, data, tmp_path))
+    assert (tmp_path / "film.part").is_file()
+    assert not (tmp_path / "checkpoint-00000002.part").exists()
+
+
+def test_a_kill_between_checkpoint_and_kept_model_loses_neither(tmp_path, data, monkeypatch):
+    recipe = dataclasses.replace(RECIPE, keep_every=3)
+
+    def killed(*given):
+        real(*given)
+        raise KeyboardInterrupt
+
+    real = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        list(train(recipe, data, tmp_path))
+    monkeypatch.undo()
+    list(train(recipe, data, tmp_path))
+    kept = sorted(path.name for path in (tmp_path / "steps").iterdir())
+    assert kept == ["00000003", "00000006", "00000009"]
+
+
+def test_kept_models_and_the_finished_one_know_classes_and_texts(tmp_path, data):
+    recipe = dataclasses.replace(TEXT, keep_every=10)
+    list(train(recipe, data, tmp_path / "run"))
+    names = ["a cat", "a hat"]
+    found = [
+        load_backbone(f"file:{folder}")
+        for folder in (tmp_path / "run", tmp_path / "run" / "steps" / "00000010")
+    ]
+    images = torch.randn(2, 3, 16, 16)
+    scores, texts = (
+        [call(each) for each in found]
+        for call in (
+            lambda each: each.classify(each.encode(images)),
+            lambda each: each.texts.classes(names, "simple"),
+        )
+    )
+    assert scores[0].shape == (2, 3)
+    assert torch.equal(*scores)
+    assert torch.equal(*texts)
+    own = found[0].texts.classes(Names.classes, "simple")
+    assert torch.allclose(own, found[0].class_vectors, atol=1e-6)
+    assert torch.allclose(texts[0].norm(dim=1), torch.ones(2))
+
+
 def test_accumulation_is_the_same_step(tmp_path, data):
     parts = dataclasses.replace(RECIPE, accumulate=4)
     whole = [row["loss"] for row in train(RECIPE, data, tmp_path / "whole")]
@@ -247,10 +311,9 @@ def test_a_batch_that_parts_do_not_divide_is_refused(data):
         train(dataclasses.replace(RECIPE, batch=64), data, "nowhere")
 
 
-def test_mixing_needs_an_even_part(tmp_path, data):
-    odd = dataclasses.replace(EVERYTHING, batch=10, accumulate=2)
-    with pytest.raises(ValueError, match="even number"):
-        next(train(odd, data, tmp_path))
+def test_mixing_needs_an_even_part():
+    with pytest.raises(ValueError, match="batch 10 in 2 parts is odd"):
+        dataclasses.replace(EVERYTHING, batch=10, accumulate=2)
 
 
 def test_mixed_labels_weigh_as_much_as_mixed_pixels():

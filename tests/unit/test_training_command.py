@@ -16,7 +16,7 @@ from unlazy.cli import main
 from unlazy.settings import keys, override
 from unlazy.training import paper, plan, tracking
 from unlazy.training.initial import start_from
-from unlazy.training.recipe import LabelRecipe
+from unlazy.training.kinds import LabelRecipe
 from unlazy.training.recipes import ViTConfig
 from unlazy.training.run import build
 from warm import Run
@@ -134,6 +134,16 @@ def test_values_are_read_as_the_fields_types():
         ("imagenet_b16_deit", "rand_augment=foo", "timm has no policy 'foo'"),
         ("tiny_label", "clip_norm=0", "clip_norm must be above 0, not 0"),
         ("tiny_dino", "student_temperature=0", "student_temperature must be above 0, not 0"),
+        ("tiny_scene", "padding=64", "padding lies in 0..63 for 64 px pictures"),
+        ("tiny_label", "mixup=0.8 batch=129", "batch 129 in 1 parts is odd"),
+        ("tiny_dino", "local_size=0", "local_size 0 is no multiple of patch_size 8"),
+        ("tiny_dino", "local_crops=-1", "local_crops must be at least 0, not -1"),
+        ("tiny_dino", "prototypes=0", "prototypes must be at least 1, not 0"),
+        ("tiny_dino", "bottleneck=0", "bottleneck must be at least 1, not 0"),
+        ("tiny_clip", "text.heads=3", "text.heads 3 must divide text.width 128"),
+        ("tiny_clip", "text.layers=0", "text.layers must be at least 1, not 0"),
+        ("tiny_clip", "text.context=1", "text.context must be at least 3, not 1"),
+        ("tiny_clip", "temperature=-1", "temperature must be above 0, not -1"),
     ],
 )
 def test_mistaken_overrides_say_what_to_write(capsys, recipe, words, hint):
@@ -292,8 +302,10 @@ def test_wandb_takes_the_numbers_without_a_network(tmp_path):
         "import sys, wandb\n"
         "from pathlib import Path\n"
         "from unlazy.training import tracking\n"
-        "(write,) = tracking.writers(['wandb'], Path(sys.argv[1]), 'run')\n"
-        "write(3, {'train/loss': 0.5})\n"
+        "for name in ('cls', 'max'):\n"
+        "    (Path(sys.argv[1]) / name).mkdir()\n"
+        "    (write,) = tracking.writers(['wandb'], Path(sys.argv[1]) / name, name)\n"
+        "    write(3, {'train/loss': 0.5})\n"
         "wandb.run.finish()"
     )
     done = subprocess.run(
@@ -302,8 +314,9 @@ def test_wandb_takes_the_numbers_without_a_network(tmp_path):
         text=True,
         env={**os.environ, "WANDB_MODE": "offline"},
     )
-    (run,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
-    assert b"train/loss" in run.read_bytes(), done.stderr
+    for name in ("cls", "max"):  # a run each, also in one process
+        (run,) = (tmp_path / name / "wandb").glob("offline-run-*/*.wandb")
+        assert b"train/loss" in run.read_bytes(), done.stderr
 
 
 def test_training_needs_no_optional_package():

@@ -115,6 +115,14 @@ def test_bad_samples_of_shards_are_skipped_and_named(shards):
         add(shard, "broken.txt", b"a caption")
         add(shard, "mute.png", picture(1))
         add(shard, "mute.json", b'{"key": 1}')
+        add(shard, "listed.png", picture(2))
+        add(shard, "listed.json", b'["a list"]')
+        add(shard, "number.png", picture(3))
+        add(shard, "number.json", b'{"caption": 5}')
+        add(shard, "silent.png", picture(4))
+        add(shard, "silent.txt", b"  ")
+        add(shard, "curly.png", picture(5))
+        add(shard, "curly.txt", b"{curly} cat")
     (shards / "00003.tar").write_bytes(b"this is no tar file" * 100)
     whole = (shards / "00001.tar").read_bytes()
     (shards / "00004.tar").write_bytes(whole[:6000] + b"damage" * 2000)
@@ -125,8 +133,12 @@ def test_bad_samples_of_shards_are_skipped_and_named(shards):
     assert "00004.tar" in " ".join(found.skipped)
     with pytest.raises(Unreadable, match="none of JPEG"):
         found[8]
+    for place in (9, 10, 11):
+        with pytest.raises(Unreadable, match='no object with a text under "caption"'):
+            found[place]
     with pytest.raises(Unreadable, match="caption is empty"):
-        found[9]
+        found[12]
+    assert found[13].caption == "{curly} cat"
 
 
 def test_no_shard_and_no_caption_say_what_is_expected(tmp_path):

@@ -14,7 +14,7 @@ from unlazy.backbones import bundled, vit
 from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.backbones.vit_files import load_weights
 from unlazy.backbones.vit_timm import from_timm, to_timm
-from unlazy.backbones.weights import CheckpointMismatch
+from unlazy.backbones.weights import BadCheckpoint, CheckpointMismatch
 from unlazy.catalog import UnknownName, load_backbone
 
 SMALL = {"img_size": 32, "embed_dim": 48, "depth": 3, "num_heads": 3, "num_classes": 7}
@@ -82,6 +82,8 @@ def test_models_of_timm_come_over_bit_for_bit(arch):
         ("vit_tiny_patch16_224", {"global_pool": "avg"}, "fc_norm"),
         ("vit_tiny_patch16_224", {"qk_norm": True}, "q_norm"),
         ("vit_tiny_patch16_224", {"mlp_ratio": 3}, "mlp.fc1"),
+        ("vit_tiny_patch16_224", {"final_norm": False}, "has no norm.weight"),
+        ("vit_tiny_patch16_224", {"pos_embed": "none"}, "has no pos_embed"),
         ("vit_so150m_patch16_reg4_map_256", {}, "map"),
         ("resnet18", None, "no timm VisionTransformer"),
     ],
@@ -331,9 +333,35 @@ def test_a_pushed_folder_is_the_saved_one(monkeypatch):
     model.push_to_hub("someone/model")
     files = sent["someone/model"]
     assert files.keys() == {"README.md", "config.json", "model.safetensors"}
+    card = files["README.md"].decode()
+    assert "Image vector: lazy_strike (keep 0.5)" in card
+    assert "More Information Needed" not in card
     fields = json.loads(files["config.json"])["unlazy"]
     assert ViTConfig.from_fields(fields) == model.config
     assert fields.keys() == {each.name for each in dataclasses.fields(ViTConfig)}
+
+
+def test_what_is_asked_of_a_saved_model_is_done_or_refused(tmp_path):
+    model = build(registers=1)
+    model.save_pretrained(tmp_path)
+    pooled = ViT.from_pretrained(tmp_path, pool="max")
+    assert pooled.config == dataclasses.replace(model.config, pool="max")
+    with pytest.raises(CheckpointMismatch, match="1 registers, the model has 4"):
+        ViT.from_pretrained(tmp_path, registers=4)
+    with pytest.raises(CheckpointMismatch, match="head"):
+        ViT.from_pretrained(tmp_path, num_classes=9)
+    with pytest.raises(TypeError, match="no 'regsters'; did you mean registers"):
+        ViT.from_pretrained(tmp_path, regsters=4)
+
+
+def test_damaged_vectors_of_classes_are_named(tmp_path):
+    shipped = load_backbone("bundled:tiny-clip")
+    shipped.model.save_pretrained(tmp_path)
+    file = tmp_path / "classes.safetensors"
+    file.write_bytes(file.read_bytes()[:200])
+    for load in (ViT.from_pretrained, lambda folder: load_backbone(f"file:{folder}")):
+        with pytest.raises(BadCheckpoint, match=r"classes\.safetensors is damaged"):
+            load(tmp_path)
 
 
 def test_folders_that_are_none_of_ours_are_refused(tmp_path):

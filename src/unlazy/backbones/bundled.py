@@ -7,10 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
 from unlazy.backbones.base import Backbone
-from unlazy.backbones.vit_files import CLASSES, WEIGHTS
+from unlazy.backbones.text_tower import RunTexts
+from unlazy.backbones.vit_files import CLASSES, WEIGHTS, read_vectors
 from unlazy.catalog import UnknownName, suggest
 
 FOLDER = resources.files("unlazy") / "bundled"
@@ -65,7 +64,10 @@ def load_run(folder: str, *, weights: Any = "pretrained", size: int | None = Non
             " For weights of a known architecture use --checkpoint FILE with timm:NAME."
         )
     chosen = run / WEIGHTS if weights == "pretrained" else weights
-    return _build(recipe, name=f"file:{run.name}", weights=chosen, classes=run / CLASSES)
+    found = _build(recipe, name=f"file:{run.name}", weights=chosen, classes=run / CLASSES)
+    if weights == "pretrained":
+        found.texts = RunTexts.of(run, recipe)
+    return found
 
 
 def _described(folder: Path) -> dict[str, Any] | None:
@@ -113,9 +115,7 @@ def _build(
     if weights != "random":
         load_weights(model, Path(weights))
     source = "random" if weights == "random" else Path(weights).name
-    vectors = None
-    if weights != "random" and classes is not None and classes.is_file():
-        vectors = load_file(classes)["vectors"].float()
+    vectors = None if weights == "random" or classes is None else read_vectors(classes)
     model.supervision, model.class_vectors = supervision, vectors  # for ``save_pretrained``
     return TrainedViT(
         model, name=name, weights=source, supervision=supervision, class_vectors=vectors

@@ -13,9 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unlazy.backbones.open_clip_names import Entry, library
+from unlazy.backbones.text_tower import Templates, prompts
 from unlazy.backbones.weights import CheckpointMismatch, fit, read_checkpoint
-
-Templates = Literal["openai", "simple"]
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,7 @@ class Texts:
             self._fill(model, self.weights)
         model.visual = None
         tokenizer = open_clip.get_tokenizer(self.entry.arch)
-        chosen = {
-            "openai": open_clip.OPENAI_IMAGENET_TEMPLATES,
-            "simple": open_clip.SIMPLE_IMAGENET_TEMPLATES,
-        }[templates]
+        chosen = prompts(templates)
         rows = []
         for name in names:
             each = model.encode_text(tokenizer([template(name) for template in chosen]))

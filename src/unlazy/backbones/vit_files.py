@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub import ModelHubMixin, hf_hub_download
+from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from unlazy.backbones.vit_config import ViTConfig
-from unlazy.backbones.weights import CheckpointMismatch, Loaded, fit, read_checkpoint
+from unlazy.backbones.weights import BadCheckpoint, CheckpointMismatch, Loaded, fit, read_checkpoint
+from unlazy.catalog import suggest
 
 if TYPE_CHECKING:
     from unlazy.backbones.vit import ViT
@@ -59,11 +60,27 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
         *,
         model_id: str,
         config: dict[str, Any] | None = None,
-        **download: Any,  # revision, cache_dir and so on, as the mixin hands them over
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **changes: Any,
     ) -> Any:
         """The model of a folder or of a repository.
 
+        Args:
+            model_id: the folder, or the repository's name.
+            config: what ``config.json`` holds.
+            revision: of the repository.
+            cache_dir: where downloads lie.
+            force_download: also of what lies there.
+            local_files_only: read what lies there alone.
+            token: of the hub.
+            changes: fields of ``ViTConfig`` to set otherwise, such as ``pool``.
+
         Raises:
+            TypeError: a change of no field.
             ValueError: no configuration of this ViT, or one that does not fit.
             BadCheckpoint, CheckpointMismatch: the weights cannot be used.
         """
@@ -72,13 +89,23 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
                 f"{model_id} has no config.json that names the fields of unlazy's ViT;"
                 " for weights of other models use timm:NAME --checkpoint FILE"
             )
+        known = {each.name for each in dataclasses.fields(ViTConfig)}
+        if unknown := sorted(set(changes) - known):
+            raise TypeError(f"ViTConfig has no {unknown[0]!r}; {suggest(unknown[0], known)}")
         folder = Path(model_id)
         made: Any = cls
-        model = made(ViTConfig.from_fields(config["unlazy"]))
+        model = made(dataclasses.replace(ViTConfig.from_fields(config["unlazy"]), **changes))
         model.supervision = config.get("supervision")
         if folder.is_dir():
             path, vectors = folder / WEIGHTS, folder / CLASSES
         else:
+            download = {
+                "revision": revision,
+                "cache_dir": cache_dir,
+                "force_download": force_download,
+                "local_files_only": local_files_only,
+                "token": token,
+            }
             path = Path(hf_hub_download(model_id, WEIGHTS, **download))
             vectors = path.with_name(CLASSES)
             if model.supervision == "text":
@@ -93,9 +120,52 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
                         stacklevel=2,
                     )
         load_weights(model, path)
-        if vectors.is_file():
-            model.class_vectors = load_file(vectors)["vectors"].float()
+        model.class_vectors = read_vectors(vectors)
         return model.eval()
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """What the model is and how it is read; the mixin writes it beside the weights."""
+        about = self._hub_mixin_info.model_card_data.to_yaml()
+        return ModelCard(f"---\n{about}\n---\n\n{card_text(self.config, self.supervision)}")
+
+
+def card_text(config: ViTConfig, supervision: str | None) -> str:
+    """The page of a saved model, as Markdown."""
+    trained = f", trained under {supervision} supervision" if supervision else ""
+    pooled = config.pool + (f" (keep {config.keep:g})" if config.pool == "lazy_strike" else "")
+    reason = not_in_timm(config)
+    timm = (
+        reason or 'timm.create_model("local-dir:FOLDER", pretrained=True) builds the same function'
+    )
+    return f"""# Vision transformer of unlazy
+
+Width {config.embed_dim}, {config.depth} blocks, patches of {config.patch_size} px, pictures of
+{config.img_size} px, {config.registers} registers{trained}. Image vector: {pooled}.
+
+```python
+from unlazy.backbones.vit import ViT
+
+model = ViT.from_pretrained("FOLDER or ORG/NAME")
+```
+
+On the command line it is `file:FOLDER`. In timm: {timm}.
+"""
+
+
+def read_vectors(path: Path) -> Tensor | None:
+    """Vectors of the classes (C, E), float32; None without the file.
+
+    Raises:
+        BadCheckpoint: it cannot be read, or holds something else.
+    """
+    if not path.is_file():
+        return None
+    found = read_checkpoint(path)
+    if set(found) != {"vectors"}:
+        raise BadCheckpoint(
+            f"{path} holds {', '.join(sorted(found)[:4])}, not the vectors of classes"
+        )
+    return found["vectors"].float()
 
 
 def load_weights(model: ViT, path: Path) -> Loaded:

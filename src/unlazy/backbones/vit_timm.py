@@ -69,6 +69,17 @@ def from_timm(model: nn.Module, **changes: Any) -> ViT:
             f"ViT has no {', '.join(foreign[:5])} of that shape; this timm model cannot be"
             " converted"
         )
+    fresh = ("head.", "pool.") if config.num_classes != model.num_classes else ("pool.",)
+    absent = sorted(  # a bias that timm leaves out is zero in ours
+        key
+        for key in set(ours) - set(state)
+        if not key.startswith(fresh) and not key.endswith(".bias")
+    )
+    if absent:
+        raise ValueError(
+            f"the timm model has no {', '.join(absent[:5])}, which ViT cannot be without; it"
+            " cannot be converted"
+        )
     built.load_state_dict(ours | state)
     return built.train(model.training)
 

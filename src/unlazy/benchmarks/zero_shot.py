@@ -51,8 +51,9 @@ class ZeroShot(Told):
         texts, classes = inputs.backbone.texts, getattr(inputs.evaluated, "classes", None)
         if texts is None:
             raise ValueError(
-                f"{inputs.backbone.facts.name} has no text tower; models of open_clip have one"
-                " (a run of unlazy knows its own classes: use classification)"
+                f"{inputs.backbone.facts.name} has no text tower; models of open_clip and runs"
+                " under text supervision have one (bundled models know their own classes: use"
+                " classification)"
             )
         if not classes:
             raise ValueError("the data have no names of classes")

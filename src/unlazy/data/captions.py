@@ -54,17 +54,20 @@ class CaptionShards:
                 f"no picture with a caption in the {len(self.shards)} shards of {self.root};"
                 " a sample is NAME.jpg with NAME.txt, or with NAME.json that has a key caption"
             )
-        self._rows = np.array(rows, dtype=np.int64)  # shard, then offset and size of both files
+        self._rows = np.array(rows, dtype=np.int64)  # shard, places of both files, JSON or not
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Captioned:
-        shard, at, size, text_at, text_size = self._rows[index].tolist()
+        shard, at, size, text_at, text_size, is_json = self._rows[index].tolist()
         path = self.shards[shard]
         picture = _bytes(path, at, size)
         image = decode_image(picture)
-        caption = _caption(_bytes(path, text_at, text_size))
+        text = _bytes(path, text_at, text_size).decode("utf-8", "replace")
+        caption = _caption(text) if is_json else text.strip()
+        if not caption:
+            raise Unreadable("its caption is empty")
         return Captioned(image=image, name=self.name_of(index), caption=caption)
 
     def name_of(self, index: int) -> str:
@@ -72,18 +75,18 @@ class CaptionShards:
         shard, at = self._rows[index, :2].tolist()
         return f"{self.shards[shard].relative_to(self.root).as_posix()} at byte {at}"
 
-    def _index(self, shard: int) -> Iterator[tuple[int, int, int, int, int]]:
+    def _index(self, shard: int) -> Iterator[tuple[int, ...]]:
         """Rows of the whole samples of one shard."""
         for key, files in self._samples(self.shards[shard]):
             picture = next((files[end] for end in files if f".{end}" in SUFFIXES), None)
-            text = files.get("txt") or files.get("json")
+            is_json, text = "txt" not in files, files.get("txt") or files.get("json")
             name = f"{self.shards[shard].name}:{key}"
             if picture is None:
                 self.skipped[name] = "it has no picture"
             elif text is None:
                 self.skipped[name] = "it has no caption"
             else:
-                yield (shard, *picture, *text)
+                yield (shard, *picture, *text, int(is_json))
 
     def _samples(self, path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
         """Key of each sample and ending -> (offset, size) of its files."""
@@ -117,13 +120,12 @@ def _bytes(path: Path, at: int, size: int) -> bytes:
         raise Unreadable(f"{path} cannot be read: {problem.strerror}") from problem
 
 
-def _caption(content: bytes) -> str:
-    text = content.decode("utf-8", "replace").strip()
-    if text.startswith("{"):
-        try:
-            text = str(json.loads(text).get("caption") or "")
-        except json.JSONDecodeError as problem:
-            raise Unreadable(f"its caption is no JSON: {problem}") from problem
-    if not text:
-        raise Unreadable("its caption is empty")
-    return text
+def _caption(text: str) -> str:
+    """``caption`` of a JSON object."""
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise Unreadable(f"its caption is no JSON: {problem}") from problem
+    if not isinstance(found, dict) or not isinstance(found.get("caption"), str):
+        raise Unreadable('its JSON is no object with a text under "caption"')
+    return found["caption"].strip()

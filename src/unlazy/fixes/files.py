@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -23,6 +24,10 @@ from unlazy.fixes.base import Fix
 
 VERSION = 1  # bump when the file's format changes
 FIX, TENSORS = "fix.json", "fix.safetensors"
+DAMAGED = (
+    *(KeyError, TypeError, StopIteration, IndexError, json.JSONDecodeError, UnicodeDecodeError),
+    SafetensorError,
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def read(folder: Path) -> tuple[Fix, Made]:
         if (folder / TENSORS).is_file():
             given |= load_file(folder / TENSORS)
         return _built(kind, given), made
-    except (KeyError, TypeError, StopIteration, IndexError, json.JSONDecodeError) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path} is damaged ({error}); calibrate the fix again") from error
 
 

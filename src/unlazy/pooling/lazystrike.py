@@ -157,7 +157,9 @@ def lazy_strike(
     if count == 1:
         return patches.gather(1, scores.max(dim=1, keepdim=True).indices)[:, 0]
     chosen = _highest(scores, count)
-    return ((_widened(patches) * chosen).sum(dim=1) / count).to(patches.dtype)
+    x = _widened(patches)  # a product with what is chosen would make NaN of 0 x inf
+    picked = torch.where(chosen | x.isnan(), x, 0.0)  # NaN is never hidden
+    return (picked.sum(dim=1) / count).to(patches.dtype)
 
 
 def votes(patches: Float[Tensor, "B N D"], *, keep: int | float) -> Int[Tensor, "B N"]:

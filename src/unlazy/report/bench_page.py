@@ -124,7 +124,9 @@ def _lines(outcome: Outcome) -> list[Line]:
         Line(
             who,
             text(each.value),
-            "" if each.low is None else f"{text(each.low)} to {text(each.high)}",
+            ""
+            if each.low is None or each.high is None
+            else f"{text(each.low)} to {text(each.high)}",
             pictures,
             "measured here",
             "baseline" if who in baselines else "ours",

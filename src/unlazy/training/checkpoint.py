@@ -61,7 +61,7 @@ def claim(out: Path, recipe: Recipe) -> None:
         write_whole(path, json.dumps(new, indent=2).encode())
     except OSError as problem:
         raise OSError(f"cannot write to {out}: {problem.strerror}") from problem
-    for part in out.glob("*.part"):
+    for part in (*out.glob("checkpoint-????????.part"), *out.glob(".*.safetensors.part")):
         shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
@@ -97,10 +97,13 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
     return lines
 
 
-def save(out: Path, step: int, objective: Objective, optimizer: Optimizer) -> None:
+def save(
+    out: Path, step: int, objective: Objective, optimizer: Optimizer, pictures: dict[str, Any]
+) -> None:
     """Write the checkpoint of ``step``, then delete the one before.
 
-    Every rank takes part in collecting; the main one writes.
+    ``pictures`` are those that the run learns from. Every rank takes part in collecting; the main
+    one writes.
 
     Raises:
         OSError: it could not be written; the message names the last good one, which stays.
@@ -113,12 +116,12 @@ def save(out: Path, step: int, objective: Objective, optimizer: Optimizer) -> No
     }
     if not distributed.on_main():
         return
-    part = out / f"checkpoint-{step:08d}.part"
+    part, state = out / f"checkpoint-{step:08d}.part", {"step": step, "pictures": pictures}
     try:
         part.mkdir()
         write_tensors(part / "weights.safetensors", weights, sync=True)
         write_tensors(part / "optimizer.safetensors", moments, sync=True)
-        write_whole(part / "state.json", json.dumps({"step": step}).encode(), sync=True)
+        write_whole(part / "state.json", json.dumps(state).encode(), sync=True)
         os.replace(part, out / f"checkpoint-{step:08d}")
     except OSError as problem:
         shutil.rmtree(part, ignore_errors=True)
@@ -132,11 +135,11 @@ def save(out: Path, step: int, objective: Objective, optimizer: Optimizer) -> No
         shutil.rmtree(old)
 
 
-def restore(out: Path, objective: Objective, optimizer: Optimizer) -> int:
+def restore(out: Path, objective: Objective, optimizer: Optimizer, pictures: dict[str, Any]) -> int:
     """Load the latest checkpoint in place and return its step; 0 without one.
 
     Raises:
-        ValueError: its files are damaged.
+        ValueError: its files are damaged, or it learned from other pictures than these.
     """
     found = latest(out)
     if found is None:
@@ -149,6 +152,13 @@ def restore(out: Path, objective: Objective, optimizer: Optimizer) -> int:
         raise ValueError(
             f"{found} cannot be read ({problem}); delete that folder, and the run begins anew"
         ) from problem
+    before = state.get("pictures", pictures)  # runs of before they were written go on
+    if before != pictures:
+        raise ValueError(
+            f"{out} learned from other pictures: {before['count']:,} there, {pictures['count']:,}"
+            f" now, names {before['names']} and {pictures['names']}; give the same --data to go on,"
+            " or choose another folder with -o"
+        )
     for name, module in _named(objective).items():
         own = {k.removeprefix(f"{name}."): v for k, v in weights.items() if _in(k, name)}
         dcp.set_model_state_dict(module, {**own}, options=FULL)

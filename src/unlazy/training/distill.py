@@ -11,8 +11,8 @@ from torch import Generator, Tensor, nn
 
 from unlazy.backbones.vit import ViT
 from unlazy.training import parallel
+from unlazy.training.kinds import DistillRecipe
 from unlazy.training.objective import Batch
-from unlazy.training.recipe import DistillRecipe
 from unlazy.training.schedule import cosine
 from unlazy.training.views import MultiCrop, Resized, Views
 
@@ -146,6 +146,10 @@ class Distill:
     def momentum(self, step: int, steps: int) -> float:
         """Of the teacher: a cosine to 1."""
         return cosine(self.recipe.momentum, 1.0, step / steps)
+
+    def vectors(self) -> dict[str, dict[str, Tensor]]:
+        """None."""
+        return {}
 
     def exports(self) -> dict[str, nn.Module]:
         """The teacher's ViT."""

@@ -22,7 +22,6 @@ from unlazy.training import parallel
 from unlazy.training.feeds import reading_workers
 from unlazy.training.objective import Objective
 from unlazy.training.recipe import Recipe
-from unlazy.training.text import Text, class_vectors
 
 BOXES = [BoxHits(score=score, name=score) for score in ("cosine", "centred_cosine")]
 SUBSETS = {"single": "point_in_box", "single_small25": "point_in_small_box"}
@@ -50,15 +49,13 @@ class Evaluation:
         exports = self.objective.exports()
         model = ViT(self.recipe.model)
         model.load_state_dict(parallel.whole(exports["model"]))
-        vectors = None
-        if isinstance(self.objective, Text):
-            vectors = class_vectors(exports["text"], self.objective.tokens)
+        classes = self.objective.vectors().get("classes")
         backbone = TrainedViT(
             model,
             name=self.recipe.name,
             weights="",
             supervision=self.recipe.supervision,
-            class_vectors=vectors,
+            class_vectors=None if classes is None else classes["vectors"],
         ).to(self.device)
         pictures = Spread(self.validation, self.recipe.evaluate_images)
         answers = self._answers(backbone)

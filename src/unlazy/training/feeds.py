@@ -6,6 +6,7 @@ The order of an epoch is a function of (seed, epoch), a picture's views of (seed
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -30,11 +31,13 @@ class Feed(Protocol):
     """The batches of a run.
 
     Attributes:
+        count: of the training pictures.
         steps: of the whole run.
         device: where batches, and so the model, are.
         skipped: name -> reason of each picture that could not be used, so far, on this rank.
     """
 
+    count: int
     steps: int
     device: torch.device
     skipped: dict[str, str]
@@ -46,6 +49,14 @@ class Feed(Protocol):
     def name_of(self, index: int) -> str:
         """The name of a training picture."""
         ...
+
+
+def pictures_of(feed: Feed) -> dict[str, Any]:
+    """How many pictures a run learns from, and a hash of their names in order."""
+    digest = hashlib.sha256()
+    for index in range(feed.count):
+        digest.update(f"{feed.name_of(index)}\n".encode())
+    return {"count": feed.count, "names": digest.hexdigest()[:16]}
 
 
 def steps_of(recipe: Recipe, count: int) -> int:
@@ -104,7 +115,8 @@ class Held:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.steps = steps_of(self.recipe, len(self.pixels))
+        self.count = len(self.pixels)
+        self.steps = steps_of(self.recipe, self.count)
         self.device = self.pixels.device
 
     def name_of(self, index: int) -> str:
@@ -191,7 +203,8 @@ class Read:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.steps = steps_of(self.recipe, len(self.dataset))
+        self.count = len(self.dataset)
+        self.steps = steps_of(self.recipe, self.count)
 
     def name_of(self, index: int) -> str:
         """The name of a training picture."""

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from unlazy.backbones.vit import ViT
+from unlazy.training.kinds import LabelRecipe, TextRecipe
 from unlazy.training.objective import Batch, generator_of
-from unlazy.training.recipe import LabelRecipe, TextRecipe
 from unlazy.training.views import Resized, Shift, Views
 
 
@@ -60,6 +60,10 @@ class Label:
     def momentum(self, step: int, steps: int) -> float:
         """Decay of the moving average."""
         return self.recipe.ema
+
+    def vectors(self) -> dict[str, dict[str, Tensor]]:
+        """None."""
+        return {}
 
     def exports(self) -> dict[str, nn.Module]:
         """File name -> what is kept of the trained, or averaged, module."""

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from unlazy import distributed
 from unlazy.training import checkpoint, parallel
-from unlazy.training.feeds import Feed
+from unlazy.training.feeds import Feed, pictures_of
+from unlazy.training.kinds import DistillRecipe
 from unlazy.training.objective import Batch, Objective
-from unlazy.training.recipe import DistillRecipe, Recipe
+from unlazy.training.recipe import Recipe
 from unlazy.training.schedule import cosine, learning_rate
 from unlazy.whole_files import write_tensors, write_whole
 
@@ -40,7 +41,7 @@ def train(
     The finished weights are ``out/model.safetensors``, the resolved recipe ``out/recipe.json``.
 
     Raises:
-        ValueError: ``out`` holds a run of another recipe.
+        ValueError: ``out`` holds a run of another recipe, or on other pictures.
         FloatingPointError: the loss is not finite; the message names the step and the batch.
     """
     checkpoint.claim(out, recipe)
@@ -53,7 +54,8 @@ def train(
         if recipe.sharding == "fully_shard" and distributed.world() > 1:
             parallel.shard(objective.averaged)
     optimizer = build_optimizer(objective.trained, recipe)
-    first, steps = checkpoint.restore(out, objective, optimizer), feed.steps
+    pictures, steps = pictures_of(feed), feed.steps
+    first = checkpoint.restore(out, objective, optimizer, pictures)
     _rewind(out, first)
     feed.skipped.update(_skipped_before(out) if first else {})
     started = time.perf_counter()
@@ -69,15 +71,18 @@ def train(
         if done % recipe.log_every == 0 or done == steps or evaluated:
             rate = (done - first) * recipe.batch / (time.perf_counter() - started)
             yield _log(out, feed, evaluated, loss, rate=rate, step=done)
-        if done % recipe.save_every == 0 or done == steps:
-            checkpoint.save(out, done, objective, optimizer)
         if recipe.keep_every and done % recipe.keep_every == 0:
-            _keep(out, done, objective)
+            _keep(out, done, objective)  # before the checkpoint: a kill between them loses neither
+        if done % recipe.save_every == 0 or done == steps:
+            checkpoint.save(out, done, objective, optimizer, pictures)
     _write_models(out, objective)
 
 
 def build_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW with weight decay for matrices only, as is usual for ViTs."""
+    """AdamW; weights of one dimension (biases, norms) are not decayed.
+
+    Positions, CLS and registers have more and are, unlike in timm, whose DeiT leaves them out.
+    """
     decayed = [p for p in module.parameters() if p.ndim > 1]
     plain = [p for p in module.parameters() if p.ndim <= 1]
     groups = [
@@ -212,3 +217,7 @@ def _write_models(out: Path, objective: Objective) -> None:
         weights = {key: value.cpu().contiguous() for key, value in parallel.whole(module).items()}
         if distributed.on_main():
             write_tensors(out / f"{name}.safetensors", weights)
+    for name, tensors in objective.vectors().items():
+        if distributed.on_main():
+            held = {key: value.cpu().contiguous() for key, value in tensors.items()}
+            write_tensors(out / f"{name}.safetensors", held)

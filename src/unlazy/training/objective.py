@@ -68,6 +68,10 @@ class Objective(Protocol):
         """Decay of the moving average at this step."""
         ...
 
+    def vectors(self) -> dict[str, dict[str, Tensor]]:
+        """File name -> further tensors that a finished run keeps; called on every rank."""
+        ...
+
     def exports(self) -> dict[str, nn.Module]:
         """File name -> module whose weights a finished run keeps; ``model`` is the ViT."""
         ...

@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from unlazy.backbones.text_tower import TextConfig
 from unlazy.backbones.vit import ViTConfig
-from unlazy.training.recipe import DistillRecipe, LabelRecipe, TextConfig, TextRecipe
+from unlazy.training.kinds import DistillRecipe, LabelRecipe, TextRecipe
 
 BASE = ViTConfig(
     img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, num_classes=1000
@@ -146,6 +147,7 @@ def clip_b16() -> TextRecipe:
         betas=(0.9, 0.98),
         eps=1e-6,
         warmup=0.02,
+        clip_norm=None,
         crop="resized",
         flip=0.0,
         evaluate_every=5000,

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from unlazy import distributed
 from unlazy.training.feeds import steps_of
+from unlazy.training.kinds import DistillRecipe, TextRecipe
 from unlazy.training.objective import Batch, Objective
-from unlazy.training.recipe import SIZES, DistillRecipe, Recipe, TextRecipe
+from unlazy.training.recipe import SIZES, Recipe
 
 PROBE = 2  # pictures of the pass that is weighed
 

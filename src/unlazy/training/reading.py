@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from unlazy.data.sample import Sample
-from unlazy.training.recipe import DistillRecipe, LabelRecipe, Recipe, TextRecipe
+from unlazy.training.kinds import DistillRecipe, LabelRecipe, TextRecipe
+from unlazy.training.recipe import Recipe
 from unlazy.training.views import MEAN, STD, Colour
 
 
@@ -100,8 +101,8 @@ class Caption:
 
     def __call__(self, sample: Sample) -> Tensor:
         """(context,) int64."""
+        from unlazy.backbones.text_tower import tokenize
         from unlazy.data.captions import Captioned
-        from unlazy.training.text import tokenize
 
         if isinstance(sample, Captioned):
             return tokenize([sample.caption], self.context)[0]

@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 from unlazy.backbones.vit import ViTConfig
-from unlazy.training.recipe import DistillRecipe, LabelRecipe, SceneRecipe, TextRecipe
+from unlazy.training.kinds import DistillRecipe, LabelRecipe, SceneRecipe, TextRecipe
 from unlazy.training.views import Colour
 
 __all__ = ["DistillRecipe", "LabelRecipe", "SceneRecipe", "TextRecipe", "ViTConfig"]
@@ -137,7 +137,8 @@ def tiny_clip() -> TextRecipe:
     Captions are class names in open_clip's short list of prompt templates; two pictures of one
     class in a batch count as a wrong pair, as they do in CLIP.
 
-    Data: Tiny ImageNet, 200 classes, 100,000 images of 64 px. Needs the extra ``text``.
+    Data: Tiny ImageNet, 200 classes, 100,000 images of 64 px. Needs the extra ``text``. Other
+        pictures in class folders: ``data=imagenet hold=false crop=resized --data FOLDER``.
     Cost: about 50 minutes on one CPU core in bfloat16 (100 images/s).
     Expected: the card beside the bundled weights (``unlazy/bundled/tiny-clip.json``).
     Command: ``unlazy train tiny_clip --data tiny-imagenet-200``

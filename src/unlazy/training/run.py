@@ -10,20 +10,19 @@ from typing import Any
 import torch
 
 from unlazy import distributed
-from unlazy.backbones.bundled import CLASSES
 from unlazy.training import checkpoint, loop, tracking
 from unlazy.training.distill import Distill
 from unlazy.training.evaluation import Evaluation
 from unlazy.training.feeds import Feed, Held, Read, reading_workers
 from unlazy.training.initial import start_from
+from unlazy.training.kinds import DistillRecipe, LabelRecipe, TextRecipe
 from unlazy.training.label import Label
 from unlazy.training.objective import Objective
 from unlazy.training.plan import plan
 from unlazy.training.reading import Caption, label_of, transform_of
-from unlazy.training.recipe import DistillRecipe, LabelRecipe, Recipe, TextRecipe
+from unlazy.training.recipe import Recipe
 from unlazy.training.sources import Source, hold, open_source
-from unlazy.training.text import Text, class_vectors
-from unlazy.whole_files import write_tensors
+from unlazy.training.text import Text
 
 
 def run(
@@ -46,10 +45,6 @@ def run(
         for write in tell:
             write(row["step"], tracking.numbers(row))
         yield row
-    if isinstance(objective, Text) and source.classes:
-        vectors = class_vectors(objective.exports()["text"], objective.tokens).cpu()
-        if distributed.on_main():
-            write_tensors(out / CLASSES, {"vectors": vectors})
     distributed.gather(None)  # no rank reads the run before it is written
 
 

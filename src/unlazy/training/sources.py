@@ -21,13 +21,8 @@ from unlazy.data.sample import Sample, Unreadable
 from unlazy.data.synthetic import Scenes
 from unlazy.data.tiny_imagenet import TinyImageNet
 from unlazy.geometry import View
-from unlazy.training.recipe import (
-    DistillRecipe,
-    LabelRecipe,
-    Recipe,
-    SceneRecipe,
-    TextRecipe,
-)
+from unlazy.training.kinds import DistillRecipe, LabelRecipe, SceneRecipe, TextRecipe
+from unlazy.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from unlazy.backbones.vit import ViTConfig
 from unlazy.data.synthetic import Scenes
-from unlazy.training.recipe import LabelRecipe, SceneRecipe
+from unlazy.training.kinds import LabelRecipe, SceneRecipe
 from unlazy.training.recipes import scene_recipe
 
 SEEDS = (0, 1, 2)

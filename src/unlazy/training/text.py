@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from unlazy import distributed
-from unlazy.backbones.open_clip_names import library
+from unlazy.backbones.text_tower import captions, class_vectors, text_tower
 from unlazy.backbones.vit import ViT
+from unlazy.training import parallel
+from unlazy.training.kinds import TextRecipe
 from unlazy.training.label import cropped
 from unlazy.training.objective import Batch
 from unlazy.training.parallel import gather
-from unlazy.training.recipe import TextRecipe
 from unlazy.training.views import Views
 
-VOCABULARY = 49408
 HIGHEST_SCALE = 100.0
 
 
@@ -35,14 +35,7 @@ class TwoTowers(nn.Module):
     def __init__(self, recipe: TextRecipe) -> None:
         super().__init__()
         self.visual = ViT(recipe.model)
-        self.text = library().transformer.TextTransformer(
-            context_length=recipe.text.context,
-            vocab_size=VOCABULARY,
-            width=recipe.text.width,
-            heads=recipe.text.heads,
-            layers=recipe.text.layers,
-            output_dim=recipe.model.num_classes or recipe.model.embed_dim,
-        )
+        self.text = text_tower(recipe.text, _shared(recipe))
         self.logit_scale = nn.Parameter(torch.tensor([math.log(1 / recipe.temperature)]))
 
     def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,14 +63,9 @@ def contrastive(image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
     return (F.cross_entropy(to_text, pair) + F.cross_entropy(to_image, pair)) / 2
 
 
-def prompts() -> Sequence[Callable[[str], str]]:
-    """The templates that turn a class name into captions (open_clip's short list for ImageNet)."""
-    return library().SIMPLE_IMAGENET_TEMPLATES
-
-
-def tokenize(texts: Sequence[str], context: int) -> Tensor:
-    """Token indices ``(len(texts), context)`` int64; longer captions are cut, keeping the end."""
-    return library().SimpleTokenizer(context_length=context)(list(texts))
+def _shared(recipe: TextRecipe) -> int:
+    """Width of the space of images and texts."""
+    return recipe.model.num_classes or recipe.model.embed_dim
 
 
 class Text:
@@ -95,8 +83,8 @@ class Text:
         self.trained: nn.Module = towers
         self.averaged: nn.Module | None = copy.deepcopy(towers) if recipe.ema else None
         self.state: dict[str, Tensor] = {}
-        rows = [tokenize([p(name) for p in prompts()], recipe.text.context) for name in classes]
-        self.tokens = torch.stack(rows) if rows else torch.empty(0)
+        context = recipe.text.context
+        self.tokens = captions(classes, "simple", context) if classes else torch.empty(0)
 
     def views(self) -> Views:
         """How a held picture is shown."""
@@ -129,15 +117,12 @@ class Text:
         towers: TwoTowers = self.averaged or self.trained  # pyright: ignore[reportAssignmentType]
         return {"model": towers.visual, "text": towers.text}
 
-
-@torch.no_grad()
-def class_vectors(text: nn.Module, tokens: Tensor) -> Tensor:
-    """Unit vectors (classes, E): the mean over templates of each caption's unit vector.
-
-    Args:
-        text: the text tower.
-        tokens: (classes, templates, context).
-    """
-    device = next(text.parameters()).device
-    each = torch.stack([F.normalize(text(row.to(device)).float(), dim=1) for row in tokens])
-    return F.normalize(each.mean(dim=1), dim=1)
+    def vectors(self) -> dict[str, dict[str, Tensor]]:
+        """Those of the classes that captions name, from the whole text tower; on every rank."""
+        if not len(self.tokens):
+            return {}
+        held = self.exports()["text"]
+        tower = text_tower(self.recipe.text, _shared(self.recipe))
+        tower.load_state_dict(parallel.whole(held))
+        tower = tower.to(next(held.parameters()).device).eval()
+        return {"classes": {"vectors": class_vectors(tower, self.tokens)}}

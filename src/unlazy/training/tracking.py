@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -53,7 +54,14 @@ def _wandb(out: Path, name: str) -> Write:
     except ImportError as error:
         raise ImportError("W&B is an extra: run `pip install unlazy[wandb]`") from error
     try:
-        run = wandb.init(project="unlazy", name=name, id=out.name, dir=str(out), resume="allow")
+        run = wandb.init(
+            project="unlazy",
+            name=name,
+            id=hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16],  # a folder, a run
+            dir=str(out),
+            resume="allow",
+            reinit="finish_previous",
+        )
     except Error as error:
         raise ConnectionError(
             f"W&B does not start ({error}); run `wandb login`, or set WANDB_MODE=offline"
