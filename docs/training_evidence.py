@@ -85,38 +85,71 @@ def plain(found: dict[str, float] | None) -> str:
     return "–" if found is None else f"{found['value']:.2f}"
 
 
-Column = tuple[str, Callable[[Card], str]]
+Column = tuple[str, Callable[[Sequence[Card]], str]]
+
+
+def shares(measure: str, key: str) -> Callable[[Sequence[Card]], str]:
+    """A column of shares: of one run with its interval, of several seeds from lowest to highest."""
+    return lambda cards: _cell([number(card, measure, key) for card in cards], percent, 100, 0)
+
+
+def plains(measure: str, key: str) -> Callable[[Sequence[Card]], str]:
+    """A column of numbers with two digits, likewise."""
+    return lambda cards: _cell([number(card, measure, key) for card in cards], plain, 1, 2)
+
+
+def _cell(
+    found: Sequence[dict[str, float] | None],
+    alone: Callable[[dict[str, float] | None], str],
+    scale: float,
+    digits: int,
+) -> str:
+    values = [each["value"] * scale for each in found if each is not None]
+    if len(found) == 1 or len(values) < len(found):
+        return alone(found[0] if len(found) == 1 else None)
+    low, high = (f"{end:.{digits}f}" for end in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
 PLACES: tuple[Column, ...] = (
-    ("top-1", lambda card: percent(number(card, "accuracy", "top1"))),
-    ("k-NN", lambda card: percent(number(card, "knn", "top1"))),
-    ("cosine", lambda card: percent(number(card, "patch_score", "point_in_box/cosine"))),
-    ("centred", lambda card: percent(number(card, "patch_score", "point_in_box/centred_cosine"))),
-    ("dot", lambda card: percent(number(card, "patch_score", "point_in_box/dot"))),
-    ("attention", lambda card: percent(number(card, "other_maps", "point_in_box/attention"))),
-    ("votes", lambda card: percent(number(card, "other_maps", "point_in_box/votes"))),
-    ("chance", lambda card: percent(number(card, "patch_score", "point_in_box/chance"))),
-    ("centre", lambda card: percent(number(card, "patch_score", "point_in_box/centre"))),
-    ("AUC", lambda card: plain(number(card, "patch_score", "auc/cosine"))),
+    ("top-1", shares("accuracy", "top1")),
+    ("k-NN", shares("knn", "top1")),
+    ("cosine", shares("patch_score", "point_in_box/cosine")),
+    ("centred", shares("patch_score", "point_in_box/centred_cosine")),
+    ("dot", shares("patch_score", "point_in_box/dot")),
+    ("attention", shares("other_maps", "point_in_box/attention")),
+    ("votes", shares("other_maps", "point_in_box/votes")),
+    ("chance", shares("patch_score", "point_in_box/chance")),
+    ("centre", shares("patch_score", "point_in_box/centre")),
+    ("AUC", plains("patch_score", "auc/cosine")),
 )
 SMALL: tuple[Column, ...] = (
-    ("n", lambda card: f"{card['values']['small_boxes']['n']['value']:.0f}"),
-    ("cosine", lambda card: percent(number(card, "small_boxes", "point_in_box/cosine"))),
-    ("centred", lambda card: percent(number(card, "small_boxes", "point_in_box/centred_cosine"))),
-    ("chance", lambda card: percent(number(card, "small_boxes", "point_in_box/chance"))),
-    ("centre", lambda card: percent(number(card, "small_boxes", "point_in_box/centre"))),
-    ("AUC", lambda card: plain(number(card, "small_boxes", "auc/cosine"))),
-    ("norm max / median", lambda card: plain(number(card, "norms", "max_over_median"))),
-    ("norms", lambda card: shape(card["values"])),
+    ("n", lambda cards: f"{cards[0]['values']['small_boxes']['n']['value']:.0f}"),
+    ("cosine", shares("small_boxes", "point_in_box/cosine")),
+    ("centred", shares("small_boxes", "point_in_box/centred_cosine")),
+    ("chance", shares("small_boxes", "point_in_box/chance")),
+    ("centre", shares("small_boxes", "point_in_box/centre")),
+    ("AUC", plains("small_boxes", "auc/cosine")),
+    ("norm max / median", plains("norms", "max_over_median")),
+    ("norms", lambda cards: ", ".join(sorted({shape(card["values"]) for card in cards}))),
 )
+SEEDED = re.compile(r"-seed\d+$")
 
 
 def rows_of(cards: Iterable[Card], columns: Sequence[Column]) -> str:
-    """A table with a row a card."""
-    rows = []
+    """A table with a row a run, or a setting where a study has several seeds of it."""
+    groups: dict[str, list[Card]] = {}
     for card in cards:
-        seed = card["recipe"]["seed"]
-        name = card["name"] if f"seed{seed}" in card["name"] else f"{card['name']}, seed {seed}"
-        rows.append([name, *(text(card) for _, text in columns)])
+        name, seed = card["name"], card["recipe"]["seed"]
+        bare = SEEDED.sub("", name)
+        groups.setdefault(bare if bare != name else f"{name}, seed {seed}", []).append(card)
+    rows = [
+        [
+            f"{name}, {len(group)} seeds" if len(group) > 1 else name,
+            *(text(group) for _, text in columns),
+        ]
+        for name, group in groups.items()
+    ]
     return markdown(["run", *(name for name, _ in columns)], rows)
 
 
@@ -177,7 +210,7 @@ def values(study: str, name: str, key: str, measure: str = "patch_score") -> lis
     found = [
         card["values"][measure][key]["value"]
         for card in read(study)
-        if name in (card["name"], re.sub(r"-seed\d+$", "", card["name"]))
+        if name in (card["name"], SEEDED.sub("", card["name"]))
     ]
     if not found:
         raise KeyError(f"{study} has no run {name}")

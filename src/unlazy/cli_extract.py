@@ -44,6 +44,10 @@ def extract(
     dtype: Annotated[
         Literal["float16", "bfloat16", "float32"], Parameter(help="In which numbers are stored.")
     ] = "float16",
+    precision: Annotated[
+        Literal["float32", "bfloat16", "float16"],
+        Parameter(help="In which numbers the model computes where that is safe (autocast)."),
+    ] = "float32",
     fix: FixName = None,
     weights: Weights = Weights(),
     options: Options = Options(),
@@ -70,6 +74,7 @@ def extract(
             claim(output)
         if fix is not None:
             backbone = fixed_of(fix, backbone, dataset, images, options, progress)
+        backbone.precision = None if precision == "float32" else getattr(torch, precision)
         with progress("extracting") as (bar, task):
             bar.update(task, total=len(distributed.shard(len(dataset))))
             found = extract_shards(

@@ -73,6 +73,24 @@ def test_extract_stores_what_is_asked_for_and_says_so(capsys, photos, tmp_path):
     assert patches.dtype == torch.bfloat16
 
 
+def test_a_model_that_computes_in_bfloat16_gives_nearly_the_same_and_is_told_apart(
+    capsys, photos, tmp_path
+):
+    plain, low = tmp_path / "plain", tmp_path / "low"
+    words = ("--sites", "final", "norm of block(-1)", "--dtype", "float32")
+    assert run(capsys, photos, plain, *words)[0] == 0
+    code, _, err = run(capsys, photos, low, *words, "--precision", "bfloat16")
+    assert code == 0, err
+    one, other = (Shards(each).rows("final.patches", [0, 1, 2]) for each in (plain, low))
+    assert not torch.equal(one, other)
+    assert (one - other).abs().mean() < 0.02 * one.abs().mean()
+    assert Shards(low).manifest["runs_on"][2:] == ["autocast to bfloat16"]
+    code, _, err = run(capsys, photos, plain, *words, "--precision", "bfloat16")
+    assert code == 1
+    assert "autocast to bfloat16" in err
+    assert run(capsys, photos, low, *words, "--precision", "bfloat16")[0] == 0
+
+
 def test_native_pictures_keep_their_own_grid(capsys, photos, tmp_path):
     out = tmp_path / "out"
     code, said, err = run(capsys, photos, out, "--sites", "final", "--fit", "native")

@@ -565,3 +565,22 @@ def test_errors_and_loss_are_those_of_slow_loops():
     pairs = zip(scores.tolist(), true.tolist(), strict=True)
     slow = [reference.position_loss(each, place, (2, 3)) for each, place in pairs]
     assert task.loss(scores, true).tolist() == pytest.approx(slow, rel=1e-5)
+
+
+def test_the_sweep_finds_classes_that_high_norms_alone_know(rare):
+    probe = ThresholdSweep(
+        probe="token-class", rates=(0.1,), epochs=8, batch=16, seeds=2, shares=(0.5, 0.02)
+    )
+    outcomes = run(classes_in_outliers, probe, **rare)
+    found, outcome = values(outcomes, "threshold-sweep")
+    labels = [rare["evaluated"][index].label for index in range(len(rare["evaluated"]))]
+    assert found["top1/top2"] > found["top1/top50"] > 1 / len(set(labels)) - 0.1
+    assert found["top1/decile10"] > found["top1/decile1"]
+    assert (
+        found["tokens/top2"]
+        == values(run(everywhere, PositionProbe(**QUICK), **rare), "position")[0]["tokens_outlier"]
+    )
+    assert "seed_sd_top1/top2" in found
+    assert outcome.benchmark.needs == {"labels", "training"}
+    alone = run(classes_in_outliers, probe, **rare)
+    assert values(alone, "threshold-sweep")[0] == found

@@ -70,6 +70,7 @@ class Backbone(nn.Module, ABC):
     facts: Facts
     fix: str | None = None  # the name of the fix under which it runs
     fix_settings: Any = None  # that fix itself, with what its calibration found
+    precision: torch.dtype | None = None  # of autocast while traced; None: that of the weights
     texts: Any = None  # the text tower beside it, see open_clip_text; None where there is none
 
     def __init__(self, model: nn.Module, facts: Facts) -> None:
@@ -144,7 +145,8 @@ class Backbone(nn.Module, ABC):
     def trace(self, images: Float[Tensor, "B 3 height width"], sites: Iterable[Site] = ()) -> Trace:
         """One forward pass that keeps the tokens at ``sites``.
 
-        The output is bit-equal to the untraced model's, and no hook survives the call.
+        The output is bit-equal to the untraced model's (under autocast to ``precision``, where one
+        is set), and no hook survives the call.
 
         Raises:
             ValueError: a site that this model has not, or a size that it cannot take.
@@ -156,7 +158,9 @@ class Backbone(nn.Module, ABC):
             for module, wanted in self._by_module(sites):
                 hook = self._hook(wanted, size, found)
                 handles.append(module.register_forward_hook(hook, with_kwargs=True))
-            image = self.encode(images)
+            on = self.precision is not None
+            with torch.autocast(images.device.type, dtype=self.precision, enabled=on):
+                image = self.encode(images)
         finally:
             for handle in handles:
                 handle.remove()

@@ -11,14 +11,17 @@ from unlazy.benchmarks.probe import Learned
 from unlazy.benchmarks.probe_pixels import PixelProbe
 from unlazy.benchmarks.probe_position import PositionProbe
 from unlazy.benchmarks.probe_settings import Trained, cannot_tell, chosen_note
+from unlazy.benchmarks.probe_token_class import TokenClassProbe
 from unlazy.benchmarks.sheet import Curve, Sheet
 from unlazy.ledger import Estimate, Measure
 from unlazy.measure import Measured
+from unlazy.probes.chosen import AnyToken
 from unlazy.probes.norm_counts import Quantiles
-from unlazy.probes.sweep import DECILES, Sweep, conclusions, norm_sets
+from unlazy.probes.sweep import DECILES, ClassSweep, Sweep, conclusions, norm_sets
 from unlazy.probes.task import Task
 from unlazy.tokens import Facts
 
+TOKENS = "sweep_tokens"
 WORDS = {
     "top1": "top-1",
     "distance": "distance in patches",
@@ -38,16 +41,16 @@ class ThresholdSweep(Trained):
     Source: *Do All Vision Transformers Need Registers?* (B), B.2.2 and Figure 11.
 
     Attributes:
-        probe: whose heads are asked.
+        probe: whose heads are asked. ``token-class``: classifiers of one random token a picture, of
+            any norm, asked of one token of each set.
         shares: of all tokens, that count as outliers.
     """
 
     rates: tuple[float, ...] = (0.01, 0.1, 1.0)
-    probe: Literal["position", "pixels"] = "position"
+    probe: Literal["position", "pixels", "token-class"] = "position"
     shares: tuple[float, ...] = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02)
     name: ClassVar[str] = "threshold-sweep"
     version: ClassVar[int] = 1
-    needs: ClassVar[frozenset[Need]] = frozenset({"training"})
     published: ClassVar[tuple[Published, ...]] = ()
 
     def __post_init__(self) -> None:
@@ -56,22 +59,30 @@ class ThresholdSweep(Trained):
         super().__post_init__()
 
     @property
+    def needs(self) -> frozenset[Need]:
+        """Pictures to learn from; classes have labels."""
+        return frozenset({"training"} | ({"labels"} if self.probe == "token-class" else set()))
+
+    @property
     def headline(self) -> Headline:
         """Of the fewest tokens, beside that of all."""
-        key = "top1" if self.probe == "position" else "error"
+        key = "error" if self.probe == "pixels" else "top1"
         fewest = f"{key}/top{100 * min(self.shares):g}"
         others = (("all tokens", f"{key}/top100"),)
-        scale = 100.0 if self.probe == "position" else 1.0
+        scale = 1.0 if self.probe == "pixels" else 100.0
         return Headline("threshold_sweep", fewest, others=others, scale=scale)
 
     @property
-    def _asked(self) -> PositionProbe | PixelProbe:
-        kind = PositionProbe if self.probe == "position" else PixelProbe
+    def _asked(self) -> PositionProbe | PixelProbe | TokenClassProbe:
+        kinds = {"position": PositionProbe, "pixels": PixelProbe, "token-class": TokenClassProbe}
+        kind = kinds[self.probe]
         given = (self.rates, self.seeds, self.epochs, self.patience)
         return kind(*given, self.pictures, self.batch, self.seed)
 
     def studies(self, inputs: Inputs, norms: Quantiles) -> Sequence[Measure]:
-        """Those of the probe that is asked."""
+        """Those of the probe that is asked; for classes, tokens of any norm."""
+        if self.probe == "token-class":
+            return [AnyToken(self.seeds, name=TOKENS)]
         return self._asked.studies(inputs, norms)
 
     def tasks(self, inputs: Inputs) -> Sequence[Task]:
@@ -80,8 +91,12 @@ class ThresholdSweep(Trained):
 
     def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
         """The probe that is asked, of each set."""
-        judge: Any = self._asked.judges(inputs, learned)[0]
-        return [Sweep(judge, norm_sets(learned.norms, self.shares))]
+        asked: Any = self._asked
+        sets = norm_sets(learned.norms, self.shares)
+        if self.probe == "token-class":
+            device = next(inputs.backbone.parameters()).device
+            return [ClassSweep(asked.fit_any(learned.seen[TOKENS], device), sets, self.seeds)]
+        return [Sweep(asked.judges(inputs, learned)[0], sets)]
 
     def notes(self, facts: Facts) -> tuple[str, ...]:
         """Those of the probe that is asked."""
@@ -91,7 +106,7 @@ class ThresholdSweep(Trained):
         self, measures: Sequence[Any], values: Mapping[str, Mapping[str, Estimate]]
     ) -> tuple[str, ...]:
         """What was chosen, and what cannot be told."""
-        heads = measures[0].judge.heads
+        heads = getattr(measures[0], "judge", measures[0]).heads
         chosen = (chosen_note(f"{self.probe} heads", heads, self.rates),) if heads.rates else ()
         return *chosen, *cannot_tell(values, "threshold_sweep", self.headline.key)
 

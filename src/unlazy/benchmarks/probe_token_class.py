@@ -69,33 +69,36 @@ class TokenClassProbe(Trained):
         """Classifiers learn here, from tokens that a pass has kept."""
         device = next(inputs.backbone.parameters()).device
         seen = learned.seen["token_class_training"]
-        labels = {} if "label" not in seen else seen.kept["label"]
-        owned = {index: int(labels[index]) for index in seen.order if index in labels}
-        known = {index: label for index, label in owned.items() if label != UNKNOWN}
-        heads = {} if len(known) < 2 else self.fit(seen, known, device)
+        known = labels_in(seen)
+        heads = {kind: self._fit(seen, kind, known, device) for kind in KINDS if len(known) > 1}
         return [TokenClass(heads, learned.least, self.seeds, len(known))]
 
-    def fit(self, seen: Seen, labels: Mapping[int, int], device: torch.device) -> dict[str, Heads]:
-        """Kind -> classifiers.
+    def fit_any(self, seen: Seen, device: torch.device) -> Heads:
+        """Classifiers of tokens of any norm.
 
         Args:
-            seen: by ``Chosen``, of the training pictures.
-            labels: of those that have one.
+            seen: by ``AnyToken``, of the training pictures.
             device: where to learn.
+
+        Raises:
+            ValueError: fewer than two labelled pictures.
         """
-        plan = dataclasses.replace(self.plan, seeds=1)
-        return {
-            kind: fit(
-                seen.kept[kind],
-                labels,
-                plan,
-                self.lesson,
-                seeds=self.seeds,
-                device=device,
-                name=f"{self.name}, {kind} tokens",
-            )
-            for kind in KINDS
-        }
+        known = labels_in(seen)
+        if len(known) < 2:
+            raise ValueError(f"{len(known)} training pictures have a label; it takes two or more")
+        return self._fit(seen, "any", known, device)
+
+    def _fit(self, seen: Seen, kind: str, labels: Mapping[int, int], device: torch.device) -> Heads:
+        """Classifiers of one kind of tokens, from the pictures that have a label."""
+        return fit(
+            seen.kept[kind],
+            labels,
+            dataclasses.replace(self.plan, seeds=1),
+            self.lesson,
+            seeds=self.seeds,
+            device=device,
+            name=f"{self.name}, {kind} tokens",
+        )
 
     def notes(self, facts: Facts) -> tuple[str, ...]:
         """What differs from the paper."""
@@ -113,3 +116,10 @@ class TokenClassProbe(Trained):
         if heads["cls"].weight.shape[-1] == 1:
             said.append("all training pictures are of one class: nothing is told apart")
         return tuple(said)
+
+
+def labels_in(seen: Seen) -> dict[int, int]:
+    """Picture -> class, of those that have one."""
+    labels = {} if "label" not in seen else seen.kept["label"]
+    owned = {index: int(labels[index]) for index in seen.order if index in labels}
+    return {index: label for index, label in owned.items() if label != UNKNOWN}

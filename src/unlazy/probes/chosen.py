@@ -52,6 +52,48 @@ class Chosen:
         return {"pictures": float(len(seen.rows("label")) if "label" in seen else 0)}
 
 
+@dataclass(frozen=True)
+class AnyToken:
+    """Tokens after the last normalisation, drawn among all patches of each picture, of any norm.
+
+    Rows: ``any`` (S, D), drawn as ``Chosen`` draws; ``label``.
+
+    Attributes:
+        seeds: how many tokens are drawn.
+    """
+
+    seeds: int = 1
+    name: str = "any_token"
+    resamples: ClassVar[int] = 0
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        return frozenset({FINAL})
+
+    def observe(self, trace: Trace, batch: Batch) -> Observation:
+        patches = trace[FINAL].patches.float()
+        check_finite(patches, batch.names, "tokens")
+        among = torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
+        return {"any": drawn(patches, among, batch.indices, self.seeds), "label": labels_of(batch)}
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        return {"pictures": float(len(seen.order))}
+
+
+def drawn(
+    patches: Float[Tensor, "k N D"],
+    among: Bool[Tensor, "k N"],
+    indices: Sequence[int],
+    seeds: int,
+    *,
+    salt: int = 0,
+) -> Float[Tensor, "k S D"]:
+    """For each seed, one of the patches that are True in each row, which must have some."""
+    rows = torch.arange(len(indices), device=patches.device)[:, None]
+    places = [draw(among, indices, seed=2 * seed + salt) for seed in range(seeds)]
+    return patches[rows, torch.stack(places, dim=1)]
+
+
 def chosen_tokens(
     trace: Trace, batch: Batch, *, least: float, seeds: int
 ) -> tuple[Bool[Tensor, " B"], dict[str, Float[Tensor, "k _ D"]]]:
@@ -61,11 +103,9 @@ def chosen_tokens(
     normal, outlier = by_norm(patch_norms(trace, batch), least)
     which = normal.any(1) & outlier.any(1)
     indices = [index for index, has in zip(batch.indices, which.tolist(), strict=True) if has]
-    rows = torch.arange(len(indices), device=which.device)[:, None]
     found = {"cls": whole(tokens).float()[which][:, None]}
     for salt, (kind, among) in enumerate((("normal", normal), ("outlier", outlier))):
-        places = [draw(among[which], indices, seed=2 * seed + salt) for seed in range(seeds)]
-        found[kind] = patches[which][rows, torch.stack(places, dim=1)]
+        found[kind] = drawn(patches[which], among[which], indices, seeds, salt=salt)
     names = [name for name, has in zip(batch.names, which.tolist(), strict=True) if has]
     for kind, each in found.items():
         check_finite(each, names, f"{kind} tokens")

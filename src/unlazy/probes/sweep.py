@@ -15,12 +15,15 @@ from torch import Tensor
 
 from unlazy.finite import patch_norms
 from unlazy.ledger import Batch, Observation, Seen, Sum
+from unlazy.probes.bank import Heads
+from unlazy.probes.chosen import UNKNOWN, drawn, labels_of
 from unlazy.probes.groups import means, sums
 from unlazy.probes.norm_counts import Quantiles
 from unlazy.probes.pixels import PixelErrors, squared_errors
 from unlazy.probes.position import PositionErrors, said
+from unlazy.probes.token_class import correct
 from unlazy.scores import entropy_share
-from unlazy.tokens import FINAL, Site, Trace
+from unlazy.tokens import FINAL, Site, Trace, block, norm_of
 
 DECILES = 10
 
@@ -64,6 +67,13 @@ def members(norms: Float[Tensor, "B N"], sets: tuple[NormSet, ...]) -> Bool[Tens
     return torch.stack([(norms >= each.low) & (norms < each.high) for each in sets])
 
 
+def of_all_pictures(sets: Sequence[NormSet]) -> frozenset[str]:
+    """Numbers that a single picture has not."""
+    return frozenset(
+        f"{key}/{each.name}" for key in ("entropy", "tokens", *SPREADS) for each in sets
+    )
+
+
 SAID = ("top1", "distance", "error")
 SPREADS = tuple(f"seed_sd_{key}" for key in SAID)
 
@@ -87,9 +97,7 @@ class Sweep:
     @property
     def extremes(self) -> frozenset[str]:
         """Numbers of all pictures together."""
-        return frozenset(
-            f"{key}/{each.name}" for key in ("entropy", "tokens", *SPREADS) for each in self.sets
-        )
+        return of_all_pictures(self.sets)
 
     @property
     def reads(self) -> frozenset[Site]:
@@ -105,6 +113,56 @@ class Sweep:
             return dict(zip(("top1", "distance"), said(self.judge.heads, trace), strict=True))
         true = self.judge.patches.under(trace[FINAL], batch)
         return {"error": squared_errors(self.judge.heads, trace, true)}
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        return conclusions(seen, [each.name for each in self.sets])
+
+
+@dataclass(frozen=True)
+class ClassSweep:
+    """How often one token of each set tells the class of its picture.
+
+    A token a seed is drawn from each set that a labelled picture has tokens of. Rows: ``top1``
+    (S, K), 1 where it is right; ``count`` (K,), 1 where the set has a token. Sum: ``places``
+    (K, N).
+
+    Attributes:
+        heads: classifiers (S, 1, D, C) of tokens of any norm.
+        sets: of tokens.
+        seeds: S.
+    """
+
+    heads: Heads
+    sets: tuple[NormSet, ...]
+    seeds: int
+    name: str = "threshold_sweep"
+
+    @property
+    def extremes(self) -> frozenset[str]:
+        """Numbers of all pictures together."""
+        return of_all_pictures(self.sets)
+
+    @property
+    def reads(self) -> frozenset[Site]:
+        return frozenset({FINAL, norm_of(block(-1))})
+
+    def observe(self, trace: Trace, batch: Batch) -> Observation:
+        groups = members(patch_norms(trace, batch), self.sets)  # (K, B, N)
+        patches, truth = trace[FINAL].patches.float(), labels_of(batch).to(groups.device)
+        known, right, counts = truth != UNKNOWN, [], []
+        for group in groups:
+            which = group.any(1) & known
+            picked = [
+                place for place, has in zip(batch.indices, which.tolist(), strict=True) if has
+            ]
+            column = patches.new_zeros(len(truth), self.seeds)
+            if picked:
+                tokens = drawn(patches[which], group[which], picked, self.seeds).transpose(0, 1)
+                column[which] = correct(self.heads(tokens)[:, 0], truth[which]).T
+            right.append(column)
+            counts.append(which.float())
+        found = {"top1": torch.stack(right, dim=2), "count": torch.stack(counts, dim=1)}
+        return {**found, "places": Sum(groups.sum(1))}
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         return conclusions(seen, [each.name for each in self.sets])

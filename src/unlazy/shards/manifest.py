@@ -44,8 +44,10 @@ def describe(
     """What the shards of an extraction are of; ``identity`` is None where that cannot be told."""
     reference = next(backbone.parameters())
     weights, name = backbone.fingerprint(), None
+    lower = [] if backbone.precision is None else [f"autocast to {_plain(backbone.precision)}"]
     try:
         about = {"format": [FORMAT, VERSION], "dtype": str(dtype)}
+        about |= {"precision": lower} if lower else {}
         name = identity(backbone, dataset, observers, view=view, about=about, weights=weights)
     except Unidentified as problem:
         warnings.warn(f"this extraction cannot be resumed: it depends on {problem}", stacklevel=2)
@@ -63,7 +65,7 @@ def describe(
         "sites": sorted(map(str, sites)),
         "observers": [repr(each) for each in observers],
         "dtype": "as observed" if dtype is None else _plain(dtype),
-        "runs_on": [reference.device.type, _plain(reference.dtype)],
+        "runs_on": [reference.device.type, _plain(reference.dtype), *lower],
         "packages": {each: importlib.metadata.version(each) for each in (*PACKAGES, "safetensors")},
     }
 
