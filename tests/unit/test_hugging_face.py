@@ -8,6 +8,7 @@ from PIL import Image
 from unlazy.data.hugging_face import HuggingFace
 from unlazy.data.labelled import Labelled
 from unlazy.data.sample import Unreadable
+from unlazy.inputs import dataset_of
 
 datasets = pytest.importorskip("datasets", reason="the extra hf-data is not installed")
 
@@ -56,6 +57,51 @@ def test_a_split_is_asked_for_where_there_are_several(folder, tmp_path):
     assert len(HuggingFace(f"{tmp_path / 'two'}@test")) == 2
     with pytest.raises(ValueError, match="no split 'val', only train, test"):
         HuggingFace(f"{tmp_path / 'two'}@val")
+    with pytest.raises(ValueError, match="no split 'train', it is not split"):
+        HuggingFace(f"{folder}@train")
+
+
+def saved_boxes(path, boxes):
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "objects": {"bbox": datasets.Sequence(datasets.Sequence(datasets.Value("float32")))},
+        }
+    )
+    rows = {
+        "image": [Image.new("RGB", (40, 30))] * len(boxes),
+        "objects": [{"bbox": [box]} for box in boxes],
+    }
+    one = datasets.Dataset.from_dict(rows, features=features)
+    datasets.DatasetDict({"test": one}).save_to_disk(path)
+    return path
+
+
+def test_the_name_says_how_boxes_are_written(tmp_path):
+    path = saved_boxes(tmp_path / "d", [[10, 5, 20, 15]])
+    for name in (f"{path}@test:xyxy", f"{path}:xyxy"):
+        data = dataset_of([f"data:hf:{name}"], None)
+        assert data[0].boxes.tolist() == [[10, 5, 20, 15]]
+        assert data.split == "test"
+    assert HuggingFace(f"{path}@test:xywh")[0].boxes.tolist() == [[10, 5, 30, 20]]
+    for name in (f"{path}@test:yxyx", f"{path}:yxyx"):
+        with pytest.raises(ValueError, match="boxes are xywh or xyxy, not 'yxyx'"):
+            HuggingFace(name)
+
+
+def test_boxes_that_seem_to_be_of_the_other_form_are_named_first(tmp_path):
+    path = saved_boxes(tmp_path / "corners", [[1, 2, 10, 12], [20, 5, 40, 15], [30, 9, 38, 29]])
+    data = HuggingFace(str(path))
+    name, said = next(iter(data.problems.items()))
+    assert name == str(path)
+    assert (
+        "2 of 3 boxes do not lie in their pictures when read as xywh, 0 when read as xyxy" in said
+    )
+    assert f"name the data hf:{path}@test:xyxy" in said
+    assert HuggingFace(f"{path}:xyxy").problems == {}
+    sizes = saved_boxes(tmp_path / "sizes", [[20, 15, 10, 10], [30, 20, 10, 10], [5, 5, 35, 20]])
+    assert HuggingFace(str(sizes)).problems == {}
+    assert f"hf:{sizes}@test:xywh" in HuggingFace(f"{sizes}:xyxy").problems[str(sizes)]
 
 
 def test_a_row_without_a_picture_is_unreadable(tmp_path):

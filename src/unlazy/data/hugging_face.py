@@ -1,51 +1,61 @@
 """Data sets of Hugging Face ``datasets``, by name or from a folder (``save_to_disk``).
 
 Columns: ``image``; ``label`` where there is one; ``objects`` with lists ``bbox`` and ``category``
-(or ``label``) where there are boxes. The library keeps what it fetches in its own cache, and reads
-from there when it is offline. Needs the extra ``hf-data``.
+(or ``label``) where there are boxes. A bbox is corner and size in pixels (``xywh``, as in COCO), or
+two corners (``xyxy``) where the name ends so. The library keeps what it fetches in its own cache,
+and reads from there when it is offline. Needs the extra ``hf-data``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from unlazy.data.annotated import Objects, Problems, fit, objects_of
+from unlazy.data.annotated import SLACK, Objects, Problems, fit, objects_of
 from unlazy.data.folder import decode_image, image_size, read_image
 from unlazy.data.sample import Sample, Unreadable
+
+Form = Literal["xywh", "xyxy"]
+"""How a bbox is written: corner and size, or two corners."""
+
+DOUBT = 0.1
+"""Share of boxes that do not lie in their pictures, from which on the other form is tried."""
+
+CERTAIN = 0.01
+"""Share of boxes that may not lie there in the other form, if that is to be proposed."""
 
 
 class HuggingFace:
     """One split.
 
     Args:
-        name: of a data set, or a folder; ``NAME@SPLIT`` names the split too.
+        name: of a data set, or a folder; NAME@SPLIT, NAME:xyxy and NAME@SPLIT:xyxy say more of it.
         split: needed where there are several.
-        boxes: how a bbox is written: corner and size in pixels as in COCO, or two corners.
+        boxes: how a bbox is written; by default as the name says, else ``xywh``.
 
     Attributes:
+        split: that was opened; "" where the data do not say.
         classes: names in the order of the labels, of the boxes' where pictures have none.
-        problems: name -> reasons, for boxes.
+        problems: name -> reasons, for boxes; the first says if they seem to be of the other form.
 
     Raises:
         ImportError: the library is not installed.
-        ValueError: there are several splits, or no column ``image``.
+        ValueError: there are several splits, or not this one, no column ``image``, no such form.
         FileNotFoundError: there is no such data set.
     """
 
-    def __init__(
-        self, name: str, split: str | None = None, *, boxes: Literal["xywh", "xyxy"] = "xywh"
-    ) -> None:
-        name, _, given = name.partition("@")
-        self.name, self.boxes, self.problems = name, boxes, Problems()
-        self._rows = _open(name, split or given or None)
+    def __init__(self, name: str, split: str | None = None, *, boxes: Form | None = None) -> None:
+        self.name, given, form = read_name(name)
+        self.boxes: Form = boxes or form or "xywh"
+        self.problems = Problems()
+        self._rows, self.split = _open(self.name, split or given or None)
         features = self._rows.features
         if "image" not in features:
-            raise ValueError(f"{name} has no column 'image', only {', '.join(features)}")
+            raise ValueError(f"{self.name} has no column 'image', only {', '.join(features)}")
         self._has_label = "label" in features
         fields = _fields(features.get("objects"))
         self._category = "category" if "category" in fields else "label"
@@ -53,7 +63,10 @@ class HuggingFace:
         self.classes = _class_names(features.get("label")) or _class_names(
             fields.get(self._category)
         )
+        self._boxes, self._outside = 0, dict.fromkeys(get_args(Form), 0)
         self._objects = list(self._read_objects()) if self._has_boxes else []
+        said = {self.name: doubt} if (doubt := self._doubt()) else {}
+        self.problems = Problems(said | self.problems)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -80,9 +93,8 @@ class HuggingFace:
             labels = found.get(self._category) or [-1] * len(given)
             try:
                 size = image_size(_source(row))
-                objects = objects_of(
-                    [(self._corners(box), label) for box, label in zip(given, labels, strict=True)]
-                )
+                corners = {form: [_corners(box, form) for box in given] for form in self._outside}
+                objects = objects_of(list(zip(corners[self.boxes], labels, strict=True)))
             except Unreadable:  # said when the picture is read
                 yield None
                 continue
@@ -90,20 +102,69 @@ class HuggingFace:
                 self.problems.add(name, f"its boxes are not used: {error}")
                 yield None
                 continue
+            self._boxes += len(given)
+            for form, rows in corners.items():
+                self._outside[form] += _outside(rows, size)
             objects, reasons = fit(objects, size)
             for reason in reasons:
                 self.problems.add(name, reason)
             yield objects
 
-    def _corners(self, box: list[float]) -> tuple[float, float, float, float]:
-        left, top, third, fourth = box
-        if self.boxes == "xyxy":
-            return left, top, third, fourth
-        return left, top, left + third, top + fourth
+    def _doubt(self) -> str:
+        """Why the boxes seem to be of the other form; "" where they do not."""
+        (other,) = self._outside.keys() - {self.boxes}
+        here, there = self._outside[self.boxes], self._outside[other]
+        if not self._boxes or here < DOUBT * self._boxes or there > CERTAIN * self._boxes:
+            return ""
+        split = f"@{self.split}" if self.split else ""
+        return (
+            f"{here:,} of {self._boxes:,} boxes do not lie in their pictures when read as"
+            f" {self.boxes}, {there:,} when read as {other}; if they are written so, name the data"
+            f" hf:{self.name}{split}:{other}"
+        )
 
 
-def _open(name: str, split: str | None) -> Any:
-    """Rows of the split, with pictures as they are stored."""
+def read_name(name: str) -> tuple[str, str, Form | None]:
+    """Name or folder, split and form of boxes, of NAME[@SPLIT][:FORM].
+
+    >>> read_name("org/cats@train:xyxy"), read_name("org/cats")
+    (('org/cats', 'train', 'xyxy'), ('org/cats', '', None))
+
+    Raises:
+        ValueError: there is no such form.
+    """
+    bare, at, split = name.partition("@")
+    if at:
+        split, colon, form = split.partition(":")
+    elif Path(name).expanduser().exists():
+        return name, "", None
+    else:
+        bare, colon, form = name.partition(":")
+    if not colon:
+        return bare, split, None
+    for known in get_args(Form):
+        if form == known:
+            return bare, split, known
+    raise ValueError(f"{name}: boxes are {' or '.join(get_args(Form))}, not {form!r}")
+
+
+def _corners(box: Sequence[float], form: Form) -> tuple[float, float, float, float]:
+    left, top, third, fourth = box
+    if form == "xyxy":
+        return left, top, third, fourth
+    return left, top, left + third, top + fourth
+
+
+def _outside(corners: Sequence[Sequence[float]], size: tuple[int, int]) -> int:
+    """How many boxes have no area, or reach beyond a picture of ``size`` (H, W)."""
+    height, width = size
+    boxes = np.array(corners, dtype=np.float64).reshape(-1, 4)
+    beyond = np.abs(boxes - boxes.clip(0, [width, height, width, height])).max(axis=1) > SLACK
+    return int((beyond | (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)).sum())
+
+
+def _open(name: str, split: str | None) -> tuple[Any, str]:
+    """Rows of the split, with pictures as they are stored, and which split it is."""
     try:
         import datasets
     except ImportError as error:
@@ -120,9 +181,11 @@ def _open(name: str, split: str | None) -> Any:
         if split not in found:
             raise ValueError(f"{name} has no split {split!r}, only {', '.join(found)}")
         found = found[split]
-    if "image" not in found.features:
-        return found
-    return found.cast_column("image", datasets.Image(decode=False))
+    elif split not in (None, str(found.split)):
+        raise ValueError(f"{name} has no split {split!r}, it is {found.split or 'not split'}")
+    if "image" in found.features:
+        found = found.cast_column("image", datasets.Image(decode=False))
+    return found, split or str(found.split or "")
 
 
 def _source(row: dict[str, Any]) -> bytes | str:
