@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
 import json
@@ -204,17 +205,37 @@ def recognised(root: Path) -> str:
     raise Mistake(f"{said}; choose with --on NAME (`unlazy list data --data {root}`){own}")
 
 
-def training_split(name: str, root: Path | None) -> Any:
-    """The training split beside a data set, or None where it has none."""
+def training_name(name: str) -> str:
+    """How the training split beside a data set is called.
+
+    >>> training_name("imagenet:val"), training_name("hf:org/cats@test:xyxy")
+    ('imagenet:train', 'hf:org/cats@train:xyxy')
+    """
+    kind, _, rest = name.partition(":")
+    if kind != "hf":
+        return f"{kind}:train"
+    from unlazy.data.hugging_face import read_name
+
+    bare, _, form = read_name(rest)
+    return f"hf:{bare}@train" + (f":{form}" if form else "")
+
+
+def is_training_split(name: str, evaluated: Any) -> bool:
+    """Whether a data set that was opened by its name is what benchmarks would learn from."""
+    return name == training_name(name) or getattr(evaluated, "split", "") == "train"
+
+
+def training_split(name: str, root: Path | None) -> tuple[Any, str]:
+    """The training split beside a data set, or None and why there is none."""
     from unlazy.catalog import find
 
     kind = name if ".py:" in name else name.partition(":")[0]
     if "split" not in inspect.signature(find("data", kind)).parameters:
-        return None
+        return None, "it has no splits"
     try:
-        return named_data(f"{kind}:train", root)
-    except ValueError:
-        return None
+        return named_data(training_name(name), root), ""
+    except (FileNotFoundError, ValueError) as error:
+        return None, str(error)
 
 
 def benchmark_data(chosen: Sequence[Any], on: str | None, root: Path | None) -> Data:
@@ -222,26 +243,43 @@ def benchmark_data(chosen: Sequence[Any], on: str | None, root: Path | None) -> 
 
     Raises:
         Mistake: no data are named, they are not recognised, or there is no split to learn from.
+        ValueError: what learns labels would be asked about pictures without any.
     """
     if root is None and on is None:
         raise Mistake(
             f"{chosen[0].name} needs --data FOLDER; `unlazy list data` names what it knows"
         )
     name = on or recognised(root) if root is not None else str(on)
-    learning = [each.name for each in chosen if "training" in each.needs]
-    if learning and name.endswith(":train"):
-        raise Mistake(
-            f"{', '.join(learning)} would learn from the pictures that are evaluated; choose"
-            " another split with --on"
-        )
+    learning = [each for each in chosen if "training" in each.needs]
+    if learning and name == training_name(name):
+        raise _learned(learning)
     wanted = sorted({"masks" in each.needs for each in chosen})
-    opened = {masks: named_data(name, root, masks=masks) for masks in wanted}
-    training = training_split(name, root) if learning else None
-    if learning and training is None:
+    data = Data(name, {masks: named_data(name, root, masks=masks) for masks in wanted}, None)
+    return dataclasses.replace(data, training=_training(learning, data, root)) if learning else data
+
+
+def _training(learning: Sequence[Any], data: Data, root: Path | None) -> Any:
+    """The split to learn from; the evaluated pictures are looked at before it is opened."""
+    from unlazy.report.bench import check_pictures
+
+    for each in learning:
+        check_pictures(each, data.of(each), data.name)
+    if any(is_training_split(data.name, each) for each in data.opened.values()):
+        raise _learned(learning)
+    training, reason = training_split(data.name, root)
+    if training is None:
         raise Mistake(
-            f"{name} has no training split to learn from; leave out {', '.join(learning)}"
+            f"{data.name} has no training split to learn from ({reason}); leave out"
+            f" {', '.join(each.name for each in learning)}"
         )
-    return Data(name, opened, training)
+    return training
+
+
+def _learned(learning: Sequence[Any]) -> Mistake:
+    return Mistake(
+        f"{', '.join(each.name for each in learning)} would learn from the pictures that are"
+        " evaluated; choose another split with --on"
+    )
 
 
 def check_options(options: Options, backbone: Any) -> None:

@@ -12,7 +12,13 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from unlazy.arguments import DataName, Output
-from unlazy.bench_inputs import Data, check_options, recognised, training_split
+from unlazy.bench_inputs import (
+    Data,
+    check_options,
+    is_training_split,
+    recognised,
+    training_split,
+)
 from unlazy.claim_inputs import gather
 from unlazy.cli_bench import KEPT
 from unlazy.inputs import Mistake, Options, Weights, backbone_of, labels_of, named_data
@@ -84,8 +90,9 @@ def _data(on: str | None, root: Path | None) -> Data:
         name = on or recognised(root) if root is not None else str(on)
     except Mistake as problem:
         raise Mistake(f"{problem}; for a folder of photographs: --on images:{root}") from None
-    training = None if name.endswith(":train") else training_split(name, root)
-    return Data(name, {False: named_data(name, root)}, training)
+    evaluated = named_data(name, root)
+    learned = is_training_split(name, evaluated)
+    return Data(name, {False: evaluated}, None if learned else training_split(name, root)[0])
 
 
 def _loaded(models: Sequence[str], random: bool, options: Options) -> list[tuple[str, Any]]:

@@ -128,6 +128,30 @@ def test_the_record_says_how_many_pictures_were_learned_from(runs, classes, caps
     assert sum(record["data"]["training"].values()) == 2
 
 
+def test_without_a_training_split_what_learns_is_to_be_left_out(runs, classes, capsys):
+    shutil.rmtree(classes / "train")
+    words = ("bench", "file:a", "knn", "--data", classes, "--on", "imagenet")
+    code, said = command(capsys, *words)
+    assert code == 1
+    assert "imagenet has no training split to learn from (no train pictures of ImageNet" in said
+    assert "leave out knn" in said
+
+
+def test_labels_are_asked_for_before_a_training_split(runs, classes, capsys):
+    (classes / "val2017").mkdir()
+    shutil.copy(classes / "val" / "n00000001" / "0.png", classes / "val2017")
+    found = {
+        "images": [{"id": 1, "file_name": "0.png", "width": 32, "height": 32}],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (classes / "annotations").mkdir()
+    (classes / "annotations" / "instances_val2017.json").write_text(json.dumps(found))
+    code, said = command(capsys, "bench", "file:a", "knn", "--data", classes, "--on", "coco")
+    assert code == 1
+    assert "knn needs labels; none of 1 pictures of coco looked at has any" in said
+
+
 def test_progress_counts_the_training_pictures_too(runs, classes, capsys, monkeypatch):
     totals, done, fitted = [], [], []
 

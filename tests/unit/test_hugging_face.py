@@ -5,10 +5,12 @@ import sys
 import pytest
 from PIL import Image
 
+from unlazy.bench_inputs import benchmark_data
+from unlazy.catalog import find
 from unlazy.data.hugging_face import HuggingFace
 from unlazy.data.labelled import Labelled
 from unlazy.data.sample import Unreadable
-from unlazy.inputs import dataset_of
+from unlazy.inputs import Mistake, dataset_of
 
 datasets = pytest.importorskip("datasets", reason="the extra hf-data is not installed")
 
@@ -59,6 +61,27 @@ def test_a_split_is_asked_for_where_there_are_several(folder, tmp_path):
         HuggingFace(f"{tmp_path / 'two'}@val")
     with pytest.raises(ValueError, match="no split 'train', it is not split"):
         HuggingFace(f"{folder}@train")
+
+
+@pytest.mark.parametrize("form", ["", ":xyxy"])
+def test_what_learns_opens_the_train_split_of_the_same_data(folder, tmp_path, form):
+    one, knn = datasets.load_from_disk(folder), [find("benchmarks", "knn")()]
+    parts = {"train": one.select([0]), "test": one}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "two")
+    data = benchmark_data(knn, f"hf:{tmp_path / 'two'}@test{form}", None)
+    assert (len(data.opened[False]), len(data.training), data.training.split) == (2, 1, "train")
+    assert data.training.boxes == (form[1:] or "xywh")
+    with pytest.raises(Mistake, match="would learn from the pictures that are evaluated"):
+        benchmark_data(knn, f"hf:{tmp_path / 'two'}@train{form}", None)
+
+
+def test_without_a_train_split_nothing_is_learned(folder, tmp_path):
+    one, knn = datasets.load_from_disk(folder), [find("benchmarks", "knn")()]
+    with pytest.raises(Mistake, match=r"has no training split to learn from .*leave out knn"):
+        benchmark_data(knn, f"hf:{folder}", None)
+    datasets.DatasetDict({"train": one}).save_to_disk(tmp_path / "alone")
+    with pytest.raises(Mistake, match="would learn from the pictures that are evaluated"):
+        benchmark_data(knn, f"hf:{tmp_path / 'alone'}", None)
 
 
 def saved_boxes(path, boxes):

@@ -72,13 +72,22 @@ def check_needs(benchmark: Benchmark, evaluated: Any, training: Any, source: str
     """Look at a few pictures before all are passed through a model.
 
     Raises:
-        ValueError: none of them has what the benchmark needs, nor do others as far as is known, or
-            there are none to learn from, or those are of other classes.
+        ValueError: as ``check_pictures``; there are none to learn from, or those are of other
+            classes.
     """
     if "training" in benchmark.needs and training is None:
         raise ValueError(f"{benchmark.name} learns from training pictures; give some")
     if benchmark.needs >= {"labels", "training"}:
         check_same_classes(benchmark.name, evaluated, training)
+    check_pictures(benchmark, evaluated, source)
+
+
+def check_pictures(benchmark: Benchmark, evaluated: Any, source: str) -> None:
+    """Look at a few of the pictures that are to be evaluated.
+
+    Raises:
+        ValueError: none of them has what the benchmark needs, nor do others as far as is known.
+    """
     few = []
     for place in range(len(part := Spread(evaluated, LOOKED_AT))):
         with suppress(Unreadable):
