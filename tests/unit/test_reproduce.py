@@ -291,11 +291,40 @@ def test_data_in_part_are_no_equal(tmp_path):
         (folder / name).mkdir(parents=True)
     Image.new("RGB", (20, 10)).save(folder / "JPEGImages" / "000005.jpg")
     (folder / "ImageSets" / "Main" / "trainval.txt").write_text("000005\n")
-    missing, partial = data_state("voc07:trainval", tmp_path, masks=False)
+    missing, partial = data_state("voc07:trainval", tmp_path, needs=frozenset())
     assert not missing
-    assert "1 of 5,011 pictures" in partial
-    missing, _ = data_state("voc12:val", tmp_path, masks=True)
+    assert partial == "voc07 in part (1 of 5,011 pictures)"
+    missing, _ = data_state("voc12:val", tmp_path, needs=frozenset({"masks"}))
     assert "VOCtrainval_11-May-2012.tar" in missing
+
+
+def test_boxes_count_where_they_are_needed_and_are_missing_where_there_are_none(
+    tmp_path, monkeypatch
+):
+    for place in range(2):
+        path = tmp_path / "val" / "n01440764" / f"{place}.JPEG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 10)).save(path)
+    monkeypatch.setattr("unlazy.report.missing.EXPECTED", small_imagenet(2))
+    assert data_state("imagenet:val", tmp_path, needs=frozenset()) == ("", "")
+    missing, partial = data_state("imagenet:val", tmp_path, needs=frozenset({"boxes"}))
+    assert "boxes of data imagenet val: none found" in missing
+    assert "ILSVRC2012_bbox_val_v3.tgz" in missing
+    assert not partial
+    corners = "<xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax>"
+    thing = f"<object><name>n01440764</name><bndbox>{corners}</bndbox></object>"
+    (tmp_path / "bbox" / "val").mkdir(parents=True)
+    (tmp_path / "bbox" / "val" / "0.xml").write_text(f"<annotation>{thing}</annotation>")
+    missing, partial = data_state("imagenet:val", tmp_path, needs=frozenset({"boxes"}))
+    assert not missing
+    assert partial == "imagenet in part (2 of 2 pictures, 1 of 2 pictures with boxes)"
+    assert data_state("imagenet:val", tmp_path, needs=frozenset()) == ("", "")
+
+
+def small_imagenet(count):
+    """What is expected of ImageNet's validation split, were it so small."""
+    part = next(each for each in EXPECTED if (each.name, each.part) == ("imagenet", "val"))
+    return (dataclasses.replace(part, counts=dict.fromkeys(part.counts, count)),)
 
 
 def test_the_name_of_the_rows_own_data_is_no_stand_in():

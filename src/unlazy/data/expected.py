@@ -19,6 +19,7 @@ from unlazy.data.sample import Unreadable
 from unlazy.data.tiny_imagenet import NUM_TRAIN, NUM_VAL, TinyImageNet
 from unlazy.data.voc import voc07, voc12
 
+PICTURES, WITH_BOXES = "pictures", "pictures with boxes"
 SHOWN = 3  # problems that are printed
 BOX_FOLDER = "box-folder"
 
@@ -30,7 +31,7 @@ class Expected:
     Attributes:
         name: in the catalog.
         part: split, and "masks" where these are meant.
-        counts: what -> how many there should be, ``pictures`` and ``pictures with boxes``.
+        counts: what -> how many there should be, ``PICTURES`` and ``WITH_BOXES``.
         open: the data set from a folder.
         where: where it is had.
         source: of the counts; "recalled" where there is none to cite.
@@ -65,7 +66,7 @@ def _coco(split: str) -> str:
 
 
 def _both(count: int) -> dict[str, int]:
-    return {"pictures": count, "pictures with boxes": count}
+    return {PICTURES: count, WITH_BOXES: count}
 
 
 EXPECTED = (
@@ -75,7 +76,7 @@ EXPECTED = (
     ),
     Expected("imagenet", "val", _both(50_000), lambda r: ImageNet(r, "val"), IMAGENET),
     Expected(
-        *("imagenet", "train", {"pictures": 1_281_167}, lambda r: ImageNet(r, "train"), IMAGENET),
+        *("imagenet", "train", {PICTURES: 1_281_167}, lambda r: ImageNet(r, "train"), IMAGENET),
         source="LAST-ViT's configuration",
     ),
     Expected("voc07", "trainval", _both(5_011), lambda r: voc07(r), VOC07),
@@ -94,7 +95,7 @@ EXPECTED = (
         source="LOST",
     ),
     Expected(
-        "coco128", "train2017", {"pictures": 128}, lambda r: COCO128(r), ULTRALYTICS, "its name"
+        "coco128", "train2017", {PICTURES: 128}, lambda r: COCO128(r), ULTRALYTICS, "its name"
     ),
 )
 
@@ -160,10 +161,10 @@ def look(expected: Expected, root: Path) -> Found:
 def _counted(data: Any) -> dict[str, int]:
     if isinstance(data, TinyImageNet):
         there = sum(row.path.is_file() for row in data.rows)
-        return {"pictures": there, "pictures with boxes": there}
+        return {PICTURES: there, WITH_BOXES: there}
     counts = data.counts
     without = counts["pictures without annotation"]
-    return {"pictures": len(data), "pictures with boxes": len(data) - without}
+    return {PICTURES: len(data), WITH_BOXES: len(data) - without}
 
 
 def recognise(root: Path) -> list[str]:

@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 
 from unlazy.backbones.cached import is_cached
+from unlazy.benchmarks.base import Need
 from unlazy.catalog import find
-from unlazy.data.expected import EXPECTED, Expected, Found, look
+from unlazy.data.expected import EXPECTED, WITH_BOXES, Expected, Found, look
 from unlazy.report.numbers import flattened
 from unlazy.report.tables.row import Local, NotHad, Pretrained, Row, Trained
 from unlazy.settings import override
@@ -87,7 +88,7 @@ def _other_run(model: str, origin: Trained) -> str:
     return f"model {model} is a run of other settings ({', '.join(other)})" if other else ""
 
 
-def data_state(name: str, root: Path | None, *, masks: bool) -> tuple[str, str]:
+def data_state(name: str, root: Path | None, *, needs: frozenset[Need]) -> tuple[str, str]:
     """What is missing of a data set, and what of it is there in part; "" for nothing.
 
     Data that are not among the known ones are taken as they are.
@@ -95,17 +96,23 @@ def data_state(name: str, root: Path | None, *, masks: bool) -> tuple[str, str]:
     Args:
         name: as ``--on`` takes it.
         root: their folder; None: not said.
-        masks: whether they are needed with masks.
+        needs: what the pictures must come with; boxes are not counted unless it has them.
     """
     parts = parts_of(name)
     if not parts:
         return "", ""
+    masks = "masks" in needs
     part = next((each for each in parts if ("masks" in each.part) == masks), parts[0])
+    if "boxes" not in needs:
+        counts = {what: count for what, count in part.counts.items() if what != WITH_BOXES}
+        part = dataclasses.replace(part, counts=counts)
     if root is None:
         return f"data {part.name} {part.part} (give --data ROOT), from {part.where}", ""
     found = look(part, root)
     if found.missing:
         return f"data {part.name} {part.part}: {found.missing}; from {part.where}", ""
+    if WITH_BOXES in part.counts and not found.counts[WITH_BOXES]:
+        return f"boxes of data {part.name} {part.part}: none found; from {part.where}", ""
     return "", "" if found.complete else _in_part(found)
 
 

@@ -108,9 +108,9 @@ def plan(wanted: Table, choices: Choices) -> list[Planned]:
             found.append(Planned(row, "", data, choices.root, folder, missing=(lacking,)))
             continue
         needs, unbuilt = _needs(row)
-        absent, partial = state(data, choices.root, masks="masks" in needs)
+        absent, partial = state(data, choices.root, needs=needs & {"boxes", "masks"})
         learned = _training(data, needs)
-        unlearned = state(learned, choices.root, masks=False)[0] if learned else ""
+        unlearned = state(learned, choices.root, needs=frozenset())[0] if learned else ""
         instead = f"{data} instead of {row.data}" if data != row.data else ""
         found.append(
             Planned(
