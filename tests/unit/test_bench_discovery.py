@@ -110,6 +110,24 @@ def test_a_model_without_attention_gets_the_patch_score_alone_and_says_so(tmp_pa
     assert "use patch-score" in printed
 
 
+def test_lost_and_tokencut_run_on_values_or_queries_where_asked_for(tmp_path, capsys, weights):
+    """Keys of the planted model tell the box; its values are all zero, and its queries tell it."""
+    data = save_pictures(tmp_path / "data")
+    given = (f"{MODEL}={weights}", "discovery", "--data", data)
+    for features, hit in (("key", 1), ("query", 1), ("value", 0)):
+        out, asked = tmp_path / features, ("--set", f"features={features}")
+        code, printed = bench(capsys, *given, "-o", out, *asked, *ALL_OF_THE_MASS)
+        assert code == 0
+        found = numbers(out)
+        for method in METHODS:
+            hits = hit if method in ("lost", "tokencut") else 1
+            assert found[f"corloc/{method}"] == hits, (features, method)
+        record = json.loads((out / "discovery.json").read_text())
+        assert record["parameters"]["discovery"]["features"] == features
+        assert ("lost and tokencut: on" in printed) == (features != "key")
+    assert "on values of the last block, not on keys" in printed
+
+
 def test_pictures_without_box_or_without_contrast_or_of_one_patch_are_counted(
     tmp_path, capsys, weights
 ):

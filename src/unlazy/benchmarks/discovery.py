@@ -107,10 +107,14 @@ class Discovery(Methods):
         missing = [each for each in self.methods if each not in self.supported(facts)]
         found = list(squashed(facts))
         if missing:
-            streams = " or ".join(sorted({SITES[each].stream for each in missing}))
+            streams = " or ".join(sorted({self.site(each).stream for each in missing}))
             found.append(f"{facts.name} has no {streams}: without {', '.join(missing)}")
         if "dino-seg" in self.supported(facts) and self.head is None:
             found.append(f"dino-seg: head {self.head_of(facts.heads)} of {facts.heads}, from 0")
+        chosen = [each for each in self.supported(facts) if each not in SITES]
+        if chosen and self.features != "key":
+            plural = {"value": "values", "query": "queries"}[self.features]
+            found.append(f"{' and '.join(chosen)}: on {plural} of the last block, not on keys")
         return tuple(found)
 
     def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:

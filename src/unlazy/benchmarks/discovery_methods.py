@@ -17,16 +17,12 @@ from unlazy.discovery import (
 )
 from unlazy.ledger import Batch
 from unlazy.scores import patch_score
-from unlazy.tokens import SHARED, Facts, Site, Trace, attention, key
+from unlazy.tokens import SHARED, Facts, Site, Trace, attention
 
 Method = Literal["patch-score", "dino-seg", "lost", "tokencut"]
 METHODS: tuple[Method, ...] = ("patch-score", "dino-seg", "lost", "tokencut")
-SITES: Mapping[str, Site] = {
-    "patch-score": SHARED,
-    "dino-seg": attention(-1),
-    "lost": key(-1),
-    "tokencut": key(-1),
-}
+SITES: Mapping[str, Site] = {"patch-score": SHARED, "dino-seg": attention(-1)}
+"""What methods read that have no choice of ``features``."""
 SPELLED = {
     "patch-score": "by patch score",
     "dino-seg": "by DINO-seg",
@@ -46,6 +42,8 @@ class Methods:
         k, ddof, component: ``patch-score``: see ``unlazy.discovery.by_patch_score``.
         head: ``dino-seg``: counted from 0; None: 4, or the last one where there are fewer.
         share, released: ``dino-seg``: see ``unlazy.discovery.dino_seg``.
+        features: ``lost``, ``tokencut``: of the last block. Both papers use keys; Darcet et al. run
+            LOST on values for DeiT-III and OpenCLIP.
         potentials: ``lost``: see ``unlazy.discovery.lost``.
         tau, eps: ``tokencut``: see ``unlazy.discovery.tokencut``.
     """
@@ -58,6 +56,7 @@ class Methods:
     head: int | None = None
     share: float = 0.6
     released: bool = False
+    features: Literal["key", "value", "query"] = "key"
     potentials: int = 100
     tau: float = 0.2
     eps: float = 1e-5
@@ -70,6 +69,14 @@ class Methods:
         if self.ddof not in (0, 1) or self.potentials < 1:
             raise ValueError("ddof is 0 or 1, potentials at least 1")
 
+    def site(self, method: Method) -> Site:
+        """Where a method reads.
+
+        >>> str(Methods(features="value").site("lost"))
+        'value(-1)'
+        """
+        return SITES.get(method, Site(self.features, -1))
+
     def supported(self, facts: Facts) -> tuple[Method, ...]:
         """The methods that a model has the features for.
 
@@ -77,10 +84,10 @@ class Methods:
             ValueError: none of them.
         """
         found: tuple[Method, ...] = tuple(
-            each for each in self.methods if SITES[each].stream in facts.streams
+            each for each in self.methods if self.site(each).stream in facts.streams
         )
         if not found:
-            able = [each for each in METHODS if SITES[each].stream in facts.streams]
+            able = [each for each in METHODS if self.site(each).stream in facts.streams]
             raise ValueError(
                 f"{facts.name} has no features for methods={','.join(self.methods) or 'none'};"
                 f" use {' or '.join(able)}"
@@ -93,7 +100,7 @@ class Methods:
 
     def find(self, method: Method, trace: Trace, batch: Batch) -> Objects:
         """The object of each picture by one method."""
-        tokens = trace[SITES[method]]
+        tokens = trace[self.site(method)]
         valid = on_picture(batch, tokens.grid, tokens.patches.device)
         if method == "patch-score":
             flat = patch_score(tokens.patches.float(), trace.image.float(), score=self.score)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from unlazy.benchmarks.discovery_methods import SITES, Methods
+from unlazy.benchmarks.discovery_methods import Methods
 from unlazy.benchmarks.whole_picture import patch_size, shown_size
 from unlazy.discovery import Objects, boxes_in_pixels, masks_in_pixels
 from unlazy.geometry import Viewed
@@ -41,7 +41,7 @@ class FoundObjects:
     @property
     def reads(self) -> frozenset[Site]:
         """The features that the methods need."""
-        return frozenset(SITES[method] for method in self.by.methods)
+        return frozenset(self.by.site(method) for method in self.by.methods)
 
     @property
     def extremes(self) -> frozenset[str]:
@@ -54,7 +54,7 @@ class FoundObjects:
         known = [_Known.of(viewed) for viewed in batch.views]
         rows: dict[str, Tensor | Some] = {}
         for method in self.by.methods:
-            patch = patch_size(batch, trace[SITES[method]].grid)
+            patch = patch_size(batch, trace[self.by.site(method)].grid)
             rows |= _of_method(method, self.by.find(method, trace, batch), patch, known)
         for name, shares in BASELINES.items():
             boxes = np.stack([np.array(shares) * (each.size[::-1] * 2) for each in known])
