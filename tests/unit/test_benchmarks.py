@@ -1,6 +1,7 @@
 """Benchmarks on planted answers, and from the command line to the Record."""
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -436,6 +437,10 @@ def test_masked_classification_draws_its_three_curves_with_their_areas():
     outcome = run_benchmark(MaskedClassification(), backbone(), Spread(SCENES, 8), source="scenes")
     found = outcome.record.values["masked_classification"]
     (curve,) = outcome.sheet.curves
+    for order in ("highest", "lowest", "random"):
+        tops = [found[f"{order}/{percent}"].value for percent in (0, 14, 29, 43, 57, 71, 86, 100)]
+        steps = [(left + right) / 2 / 7 for left, right in itertools.pairwise(tops)]
+        assert found[f"{order}/area"].value == pytest.approx(sum(steps))
     for order, (label, points) in zip(("highest", "lowest", "random"), curve.lines, strict=True):
         assert label == f"{order} ({100 * found[f'{order}/area'].value:.1f})"
         assert points[0] == (0, pytest.approx(100 * found[f"{order}/0"].value))

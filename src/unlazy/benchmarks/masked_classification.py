@@ -40,7 +40,8 @@ class MaskedAccuracy:
     Patches are scored once, on the whole picture. Rows ``highest``, ``lowest``, ``random``
     (S,): 1 where the class is still found, for each share; ``of``, the number of classes. Numbers:
     for each order ``ORDER/PERCENT``, of which ``ORDER/0`` is the whole picture's, and
-    ``ORDER/area``, the mean over the shares; ``chance``, 1 / the number of classes.
+    ``ORDER/area``, that under the curve by the trapezoid rule; ``chance``, 1 / the number of
+    classes.
 
     Attributes:
         backbone: that sees the masked pictures.
@@ -94,12 +95,12 @@ class MaskedAccuracy:
         return found
 
     def conclude(self, seen: Seen) -> dict[str, float]:
-        """Top-1 in [0, 1] at each share, its mean over the shares, and chance."""
+        """Top-1 in [0, 1] at each share, the area under it, and chance."""
         found = {}
         for name, curve in mean_curves(seen).items():
             keys = [f"{name}/{share * 100:.0f}" for share in self.shares]
             found |= dict(zip(keys, curve.tolist(), strict=True))
-            found[f"{name}/area"] = float(curve.mean())
+            found[f"{name}/area"] = area(curve, self.shares)
         return found | {"chance": float((1 / seen.stack("of")).mean())}
 
     def proportions(self, seen: Seen) -> dict[str, int]:
@@ -137,6 +138,15 @@ def mean_curves(seen: Seen) -> dict[str, Float[np.ndarray, " S"]]:
     return {name: stack.mean(axis=0) for name, stack in stacks.items()}
 
 
+def area(curve: Float[np.ndarray, " S"], shares: Sequence[float] = SHARES) -> float:
+    """What lies under top-1 over the share of the patches, by the trapezoid rule.
+
+    >>> area(np.array([1.0, 0.0]), (0.0, 1.0))
+    0.5
+    """
+    return float(np.trapezoid(curve, shares))
+
+
 def _pixels(hidden: Tensor, grid: tuple[int, int], images: Tensor) -> Tensor:
     """Hidden patches (B, N) as pixels (B, 1, H, W)."""
     rows, columns = (side // count for side, count in zip(images.shape[-2:], grid, strict=True))
@@ -160,7 +170,7 @@ class MaskedClassification:
     fill: Fill = "mean"
     head: Literal["model", "linear"] = "model"
     name: ClassVar[str] = "masked-classification"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     headline: ClassVar[Headline] = Headline(
         "masked_classification",
         "highest/71",
@@ -228,6 +238,6 @@ class MaskedClassification:
             points = tuple(
                 zip((100 * each for each in SHARES), (100 * curve).tolist(), strict=True)
             )
-            lines.append((f"{order} ({100 * curve.mean():.1f})", points))
+            lines.append((f"{order} ({100 * area(curve):.1f})", points))
         title = "Top-1 as patches are masked, by their score; in brackets the area under the curve"
         return Sheet(curves=(Curve(title, "patches masked (%)", "top-1 (%)", tuple(lines)),))

@@ -70,7 +70,7 @@ _MASKED = {
     for order, words in _ORDERS.items()
     for share in SHARES
 } | {
-    f"{order}/area": f"mean over these shares, {words} masked first: the area under the curve"
+    f"{order}/area": f"area under the curve of these shares, {words} masked first"
     for order, words in _ORDERS.items()
 }
 _NEEDS_NO_MODEL = {
