@@ -26,7 +26,8 @@ from unlazy.benchmarks.classification import (
 )
 from unlazy.benchmarks.discovery import Discovery
 from unlazy.benchmarks.linear import LinearProbe
-from unlazy.benchmarks.masked_classification import MaskedAccuracy, MaskedClassification
+from unlazy.benchmarks.masked_accuracy import MaskedAccuracy
+from unlazy.benchmarks.masked_classification import MaskedClassification
 from unlazy.benchmarks.point_in_box import BoxHits, PointInBox
 from unlazy.benchmarks.zero_shot import ZeroShot
 from unlazy.catalog import find, load_backbone, table
@@ -446,6 +447,34 @@ def test_masked_classification_draws_its_three_curves_with_their_areas():
         assert points[0] == (0, pytest.approx(100 * found[f"{order}/0"].value))
         assert points[5][1] == pytest.approx(100 * found[f"{order}/71"].value)
     assert curve.title in render([outcome])
+
+
+def test_masked_classification_shows_what_was_lost_and_kept_as_the_model_saw_it():
+    model = backbone()
+    masked = MaskedClassification(fill="black")
+    outcome = run_benchmark(masked, model, SCENES, source="scenes")
+    found = outcome.record.values["masked_classification"]
+    rows = outcome.measured.seen["masked_classification"].kept["highest"]
+    lost, kept = outcome.sheet.groups
+    assert lost.title.startswith("Class lost with the highest 71 %")
+    assert kept.title.startswith("Class kept")
+    told = sum(int(row[0]) for row in rows.values())
+    assert len(lost.panels) + len(kept.panels) == told > 0  # at most twelve a group
+    assert round(found["highest/0"].value * len(SCENES)) == told
+    names = {SCENES[index].name: index for index in rows}
+    for group, hit in ((lost, 0), (kept, 1)):
+        assert f"of the {told} whose" in group.meaning
+        for panel in group.panels:
+            index = names[panel.name]
+            assert (rows[index][0], rows[index][5]) == (1, hit)
+            whole = View((32, 32))(SCENES[index].image).pixels
+            black = (panel.pixels == 0).all(dim=0)
+            assert black.double().mean() == pytest.approx(11 / 16, abs=0.05)
+            assert torch.equal(panel.pixels[:, ~black], whole[:, ~black])
+            assert black[panel.best[0] * 8, panel.best[1] * 8]
+            assert panel.map[panel.best] == panel.map.max()
+            answers = panel.caption.split(" / ")
+            assert (answers[0] == answers[1]) == bool(hit)
 
 
 def test_the_first_row_of_discovery_names_its_method():

@@ -26,8 +26,15 @@ def answers_sheet(data: Any, seen: Seen, view: View) -> Sheet:
     return Sheet(groups)
 
 
+def spelled(data: Any, *numbers: int) -> str:
+    """Names of classes, or their numbers where the data have no names, with slashes between."""
+    classes = getattr(data, "classes", None) or ()
+    return " / ".join(
+        str(classes[each]) if each < len(classes) else f"class {each}" for each in numbers
+    )
+
+
 def _panel(data: Any, index: int, seen: Seen, view: View) -> Panel:
-    sample, classes = data[index], getattr(data, "classes", None) or ()
+    sample = data[index]
     told, true = (int(seen.kept[key][index]) for key in ("told", "label"))
-    said = (str(classes[each]) if each < len(classes) else f"class {each}" for each in (told, true))
-    return Panel(sample.name, view(sample.image).pixels, " / ".join(said))
+    return Panel(sample.name, view(sample.image).pixels, spelled(data, told, true))

@@ -91,6 +91,7 @@ def misses_and_hits(
     order: Sequence[int],
     panels: Callable[[Sequence[int]], tuple[Panel, ...]],
     *,
+    titles: tuple[str, str] = ("Misses", "Hits"),
     by: str = "",
     note: str = "",
 ) -> tuple[Group, Group]:
@@ -100,6 +101,7 @@ def misses_and_hits(
         hits: picture -> 1 or 0; pictures without one are left out.
         order: of the data.
         panels: draws some pictures.
+        titles: of the groups.
         by: whose hits, after the titles.
         note: to say of the panels.
     """
@@ -112,4 +114,4 @@ def misses_and_hits(
         meaning = some if len(chosen) < len(members) else f"All {len(members)}."
         return Group(f"{title} {by}".strip(), f"{meaning} {note}".strip(), panels(chosen))
 
-    return group("Misses", 0), group("Hits", 1)
+    return group(titles[0], 0), group(titles[1], 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from unlazy.benchmarks.masked_classification import SHARES
+from unlazy.benchmarks.masked_accuracy import SHARES
 
 BENCHMARK_TITLES = {
     "point_in_box": "Point-in-Box",
