@@ -416,6 +416,18 @@ def test_operations_and_parameters_of_the_plan_are_counted():
     assert (places, first.out_channels) == size.widest
 
 
+def test_the_models_of_table_6_see_pictures_at_480_px_as_its_note_says():
+    table6 = find("tables", "table6")()
+    assert any("480 px" in note for note in table6.notes)
+    models = {row.origin.model for row in table6.rows if isinstance(row.origin, Pretrained)}
+    assert len(models) == 3
+    for model in models:
+        with torch.device("meta"):
+            facts = load_backbone(model, weights="random").facts
+        view = find("benchmarks", "coarse-segmentation")().view(facts)
+        assert (view.fit, view.resize) == ("pad", 480), model
+
+
 def test_dinov2s_heads_are_planned_and_counted_at_224_px():
     rows = [row for name in ("b-table4", "b-table5") for row in find("tables", name)().rows]
     planned = [each for name in ("b-table4", "b-table5") for each in planned_of(name)]

@@ -20,6 +20,7 @@ from unlazy.backbones.weights import (
     read_checkpoint,
 )
 from unlazy.catalog import UnknownName
+from unlazy.tokens import FINAL
 
 NAME = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 SMALL = {"depth": 2, "embed_dim": 24, "num_heads": 3}
@@ -300,6 +301,24 @@ def test_torchvision_takes_size_and_classes_from_the_file(tiny_torchvision, tmp_
     torch.testing.assert_close(backbone.model(images), source(images))
     larger = torchvision_backbones.load("vit_b_16", weights=tmp_path / "w.pth", size=64)
     assert larger.encode(torch.randn(1, 3, 64, 64)).shape == (1, 16)
+
+
+@torch.inference_mode()
+def test_torchvision_takes_other_sizes_as_its_own_interpolation_has_them(
+    tiny_torchvision, tmp_path
+):
+    source = small_vit(image_size=48).eval()
+    file = saved(source.state_dict(), tmp_path / "w.pth")
+    backbone = torchvision_backbones.load("vit_b_16", weights=file)
+    images = torch.randn(2, 3, 64, 64)
+    larger = torchvision_backbones.load("vit_b_16", weights=file, size=64)
+    torch.testing.assert_close(backbone.encode(images), larger.encode(images))
+    before = backbone.fingerprint()
+    wide = backbone.trace(torch.randn(1, 3, 32, 80), [FINAL])[FINAL]
+    assert wide.grid == (2, 5)
+    assert backbone.fingerprint() == before
+    own = torch.randn(1, 3, 48, 48)
+    torch.testing.assert_close(backbone.classify(backbone.encode(own)), source(own))
 
 
 def test_torchvision_names_and_errors(monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """torchvision's vision transformers and ResNets.
 
-Its ViTs have one fixed image size, and attention by ``nn.MultiheadAttention``.
+Its ViTs have attention by ``nn.MultiheadAttention``, and refuse all image sizes but one; here their
+position embedding is resized to others.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 from torchvision.models import VisionTransformer, WeightsEnum, get_model, get_model_weights
 from torchvision.models.vision_transformer import interpolate_embeddings
 
@@ -48,7 +51,7 @@ LEGACY_MLP = {".mlp.linear_1.": ".mlp.0.", ".mlp.linear_2.": ".mlp.3."}
 
 
 class TorchvisionViT(PlainViT):
-    """A torchvision ViT, unchanged; images have its one size."""
+    """A torchvision ViT, unchanged; for images of other sizes its encoder gets other positions."""
 
     def __init__(self, model: VisionTransformer, *, name: str, weights: str) -> None:
         layers: Any = model.encoder.layers
@@ -68,10 +71,9 @@ class TorchvisionViT(PlainViT):
             has_cls=True,
             num_registers=0,
             weights=weights,
-            position="learned, one size",
+            position="learned, resized by bicubic",
             activation=type(layers[-1].mlp[1]).__name__,
             interpolation="bicubic" if "SWAG" in name else "bilinear",
-            any_size=False,
         )
         super().__init__(model, facts)
 
@@ -88,9 +90,12 @@ class TorchvisionViT(PlainViT):
 
     def encode(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B E"]:
         model: Any = self.model
-        patches = model._process_input(images)
-        first = model.class_token.expand(len(patches), -1, -1)
-        return model.encoder(torch.cat([first, patches], dim=1))[:, 0]
+        patches = model.conv_proj(images)  # (B, D, H, W)
+        first = model.class_token.expand(len(images), -1, -1)
+        tokens = torch.cat([first, patches.flatten(2).mT], dim=1)
+        encoder, grid = model.encoder, (patches.shape[-2], patches.shape[-1])
+        positions = {"pos_embedding": resized(encoder.pos_embedding, grid)}
+        return functional_call(encoder, positions, (tokens,))[:, 0]
 
     def classifier(self) -> nn.Module | None:
         model: Any = self.model
@@ -107,6 +112,23 @@ class TorchvisionViT(PlainViT):
     def rebuild(self, layer: int, call: Call) -> Tensor:
         attn: Any = call.module
         return attn.out_proj(self.mix(self.projections(call)))
+
+
+def resized(positions: Float[Tensor, "1 T D"], grid: tuple[int, int]) -> Float[Tensor, "1 t D"]:
+    """Position embeddings of CLS and a square grid, resized to another; itself at its own size.
+
+    Source: torchvision's ``interpolate_embeddings``, which has square grids only.
+
+    >>> resized(torch.tensor([[[5.0], [0.0], [1.0], [2.0], [3.0]]]), (1, 2)).flatten().tolist()
+    [5.0, 0.0, 1.0]
+    """
+    first, flat = positions[:, :1], positions[:, 1:]
+    side = math.isqrt(flat.shape[1])
+    if grid == (side, side):
+        return positions
+    square = flat.mT.unflatten(2, (side, side)).float()
+    other = F.interpolate(square, size=grid, mode="bicubic", align_corners=True)
+    return torch.cat([first, other.flatten(2).mT.to(positions.dtype)], dim=1)
 
 
 def wrap(model: nn.Module, *, name: str, weights: str, size: int | None = None) -> Backbone:

@@ -43,8 +43,9 @@ def table6() -> Table:
         ),
         (
             "Threshold and resolution are not published. The paper says that it follows CRATE, but"
-            " its baselines lie on DINO's scale: the patches with 60 % of the mass, at 480 px, are"
-            " taken (`--set rule=top60`, `crate`, `mean-std` for others).",
+            " its baselines lie on DINO's scale: the patches with 60 % of the mass are taken, of"
+            " pictures with a short side of 480 px (`--set rule=top60`, `crate`, `mean-std` for"
+            " others).",
         ),
     )
 
