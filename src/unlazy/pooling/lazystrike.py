@@ -144,7 +144,8 @@ def lazy_strike(
 ) -> Float[Tensor, "B D"]:
     """LazyStrike pooling: per channel, the mean of the ``keep`` patches of highest score.
 
-    Of equal scores the patch that comes first wins. ``keep`` of all patches is the mean.
+    Of equal scores the patch that comes first wins. ``keep`` of all patches is the mean. NaN stays
+    NaN; of several patches an infinite value counts as the largest finite one.
     Arguments as in ``lazy_strike_scores`` and ``kept``.
 
     >>> lazy_strike(torch.tensor([[[1.0, 5.0], [3.0, 1.0]]]), keep=2).tolist()
@@ -157,9 +158,9 @@ def lazy_strike(
     if count == 1:
         return patches.gather(1, scores.max(dim=1, keepdim=True).indices)[:, 0]
     chosen = _highest(scores, count)
-    x = _widened(patches)  # a product with what is chosen would make NaN of 0 x inf
-    picked = torch.where(chosen | x.isnan(), x, 0.0)  # NaN is never hidden
-    return (picked.sum(dim=1) / count).to(patches.dtype)
+    x = _widened(patches)
+    most = torch.finfo(x.dtype).max  # 0 x inf of a value that is not chosen would be NaN
+    return ((x.clamp(-most, most) * chosen).sum(dim=1) / count).to(patches.dtype)
 
 
 def votes(patches: Float[Tensor, "B N D"], *, keep: int | float) -> Int[Tensor, "B N"]:
