@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
-from unlazy.benchmarks.discovery_methods import SITES, SPELLED, Methods
+from unlazy.benchmarks.discovery_methods import SITES, SPELLED, Method, Methods
 from unlazy.benchmarks.discovery_sheet import contact_sheet
 from unlazy.benchmarks.found_objects import FoundObjects
 from unlazy.benchmarks.paper_a import TABLE_7, TABLE_10, TOKENCUT
@@ -104,7 +104,7 @@ class Discovery(Methods):
 
     def notes(self, facts: Facts) -> tuple[str, ...]:
         """What is not as asked for, or not as in the papers."""
-        missing = [each for each in self.methods if each not in self.supported(facts)]
+        missing: list[Method] = [each for each in self.methods if each not in self.supported(facts)]
         found = list(squashed(facts))
         if missing:
             streams = " or ".join(sorted({self.site(each).stream for each in missing}))

@@ -61,7 +61,7 @@ class ThresholdSweep(Trained):
     @property
     def needs(self) -> frozenset[Need]:
         """Pictures to learn from; classes have labels."""
-        return frozenset({"training"} | ({"labels"} if self.probe == "token-class" else set()))
+        return frozenset({"labels", "training"} if self.probe == "token-class" else {"training"})
 
     @property
     def headline(self) -> Headline:
