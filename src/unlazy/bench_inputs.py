@@ -190,11 +190,13 @@ def recognised(root: Path) -> str:
     Raises:
         Mistake: none of those known, or several; the message says how to choose.
     """
-    from unlazy.data.expected import recognise
+    from unlazy.data.expected import recognise, unused_boxes
 
     found = recognise(root)
     if len(found) == 1:
         return found[0]
+    if not found and (unused := unused_boxes(root)):
+        raise Mistake(unused)
     said = f"{root} holds {' and '.join(found)}" if found else f"{root} is no data set known here"
     own = (
         ""

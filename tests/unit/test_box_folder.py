@@ -5,7 +5,9 @@ import json
 import pytest
 from PIL import Image
 
+from unlazy.bench_inputs import recognised
 from unlazy.data.box_folder import BoxFolder
+from unlazy.inputs import Mistake
 
 SIZE = (40, 30)
 
@@ -101,6 +103,60 @@ def test_yolo_beside_the_pictures_and_in_labels(tmp_path):
         assert [data.classes[label] for label in data[0].box_labels] == ["dog"]
         assert data[1].boxes is None
         assert [*data.problems.values()] == ["it has no text file of boxes"]
+
+
+def test_polygons_of_yolo_give_the_box_around_them_and_their_outline(tmp_path):
+    pictures(tmp_path, "a.png", "b.png", "c.png")
+    polygon, box = "0 0.25 0 0.5 0 0.5 0.5 0.25 0.5\n", "0 0.5 0.5 0.5 1\n"
+    for name, text in (("a", polygon), ("b", box), ("c", polygon + box)):
+        (tmp_path / f"{name}.txt").write_text(text)
+    (tmp_path / "classes.txt").write_text("cat\n")
+    data = BoxFolder(tmp_path)
+    assert data[0].boxes.tolist() == [[10, 0, 20, 15]]
+    assert data[2].boxes.tolist() == [[10, 0, 20, 15], [10, 0, 30, 30]]
+    assert data[0].mask is None
+    assert data.problems == {}
+    pytest.importorskip("pycocotools", reason="it is not installed: make install")
+    masked = BoxFolder(tmp_path, masks=True)
+    assert masked[0].mask.sum() == masked[0].mask[:15, 10:20].sum() == 150
+    assert (masked[1].mask, masked[2].mask) == (None, None)
+    assert masked.problems == {"c.txt": "not every line is a polygon: its picture has no mask"}
+
+
+def test_splits_of_yolo_with_their_names_above(tmp_path):
+    for split in ("train", "valid"):
+        pictures(tmp_path, f"{split}/images/{split}.png")
+        (tmp_path / split / "labels").mkdir()
+        (tmp_path / split / "labels" / f"{split}.txt").write_text("1 0.5 0.5 0.5 1\n")
+    (tmp_path / "valid" / "labels" / "gone.txt").write_text("1 0.5 0.5 0.5 1\n")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]\n")
+    for root, count in ((tmp_path, 2), (tmp_path / "valid", 1)):
+        data = BoxFolder(root)
+        assert [each.boxes.tolist() for each in map(data.__getitem__, range(len(data)))] == [
+            [[10, 0, 30, 30]]
+        ] * count
+        assert [data.classes[label] for label in data[0].box_labels] == ["dog"]
+        assert data.problems == {"gone.txt": "there are boxes, but no picture"}
+
+
+def test_a_csv_of_a_labelling_tool(tmp_path):
+    pictures(tmp_path, "x.png")
+    for name in ("filename", "image"):
+        heading = f"{name},width,height,class,xmin,ymin,xmax,ymax\n"
+        (tmp_path / "_annotations.csv").write_text(f"{heading}x.png,40,30,owl,1,2,11,12\n")
+        data = BoxFolder(tmp_path)
+        assert data[0].boxes.tolist() == [[1, 2, 11, 12]]
+        assert (data.classes, data.problems) == (["owl"], {})
+
+
+def test_boxes_of_which_none_can_be_used_are_told_with_reasons(tmp_path):
+    pictures(tmp_path, "x.png")
+    (tmp_path / "boxes.csv").write_text("gone.png,1,2,3,4\nx.png,50,0,60,9\n")
+    reasons = r"no box that can be used in boxes\.csv: .*no picture 'gone\.png'.*lies outside"
+    with pytest.raises(ValueError, match=reasons):
+        BoxFolder(tmp_path)
+    with pytest.raises(Mistake, match=reasons):
+        recognised(tmp_path)
 
 
 def test_names_that_are_no_yaml(tmp_path):

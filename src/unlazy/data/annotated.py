@@ -26,6 +26,15 @@ class Problems(dict[str, str]):
         self[name] = f"{self[name]}; {reason}" if name in self else reason
 
 
+def examples(problems: Mapping[str, str], count: int = 3) -> str:
+    """The first few problems, in one line.
+
+    >>> examples({"a.png": "it has no box", "b.png": "it has no box"}, 1)
+    'a.png: it has no box'
+    """
+    return "; ".join(f"{name}: {problems[name]}" for name in [*problems][:count])
+
+
 @dataclass(frozen=True)
 class Objects:
     """The objects of one picture, k of them.

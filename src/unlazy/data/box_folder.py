@@ -3,7 +3,8 @@
 ``boxes.csv`` (or the only CSV): ``name,xmin,ymin,xmax,ymax[,label]``, half-open pixels, with or
 without that heading, one box a line; a picture in several lines has several boxes. ``boxes.json``
 (or the only JSON with ``images``): COCO's form. Else ``<stem>.txt`` beside each picture, or in
-``labels/...`` for one in ``images/...``. Names are paths below the folder, or bare where unique.
+``.../labels/...`` for one in ``.../images/...``. Names are paths below the folder, or bare where
+unique.
 
 Where all pictures lie one folder deep, as in ImageFolder, these folders are their classes.
 """
@@ -17,7 +18,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
-from unlazy.data.annotated import Entry, Problems, objects_of
+from unlazy.data.annotated import Entry, Problems, examples, objects_of
 from unlazy.data.coco import Outlined
 from unlazy.data.coco_json import entries_of, read_instances
 from unlazy.data.folder import ImageFiles, image_size
@@ -26,6 +27,12 @@ from unlazy.data.sample import Unreadable
 from unlazy.data.yolo import name_lonely, read_names, read_objects
 
 COLUMNS = ("name", "xmin", "ymin", "xmax", "ymax", "label")
+ALSO = {"filename": "name", "image": "name", "class": "label"}
+"""What a heading may call a column instead, as exports of labelling tools do."""
+
+
+class NoBox(ValueError):
+    """There are boxes, but none can be used; the message says why."""
 
 
 class BoxFolder(Outlined):
@@ -33,7 +40,7 @@ class BoxFolder(Outlined):
 
     Args:
         root: the folder.
-        masks: where the boxes' file is a JSON, draw its outlines.
+        masks: draw the outlines of a JSON, or the polygons of text files.
 
     Attributes:
         box_file: what the boxes were read from; None: text files.
@@ -42,6 +49,7 @@ class BoxFolder(Outlined):
     Raises:
         FileNotFoundError: no picture, or no boxes.
         ValueError: several files of boxes, or a broken one.
+        NoBox: none of the boxes can be used.
     """
 
     def __init__(self, root: str | Path, *, masks: bool = False) -> None:
@@ -54,7 +62,7 @@ class BoxFolder(Outlined):
         self.folders = sorted({each[0] for each in parts}) if by_class else []
         self.box_file = _box_file(folder)
         if self.box_file is None:
-            entries, classes = _from_yolo(folder, paths, problems)
+            entries, classes = _from_yolo(folder, paths, problems, masks)
         elif self.box_file.suffix == ".csv":
             entries, classes = _from_csv(self.box_file, paths, self.folders, problems)
         else:
@@ -64,6 +72,9 @@ class BoxFolder(Outlined):
             entries = [replace(each, label=index[each.path.parent.name]) for each in entries]
         self.box_classes = classes
         super().__init__(folder, self.folders or classes, entries, problems)
+        if not any(each.objects for each in self.entries):
+            where = self.box_file.name if self.box_file else "its text files"
+            raise NoBox(f"{folder} has no box that can be used in {where}: {examples(problems)}")
 
 
 def _box_file(folder: Path) -> Path | None:
@@ -130,8 +141,9 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str | None, str | None]]]:
             columns = COLUMNS
             for fields in reader:
                 fields = [each.strip() for each in fields]
-                if reader.line_num == 1 and set(COLUMNS[:5]) <= set(fields):
-                    columns = tuple(fields)
+                named = [ALSO.get(each, each) for each in fields]
+                if reader.line_num == 1 and set(COLUMNS[:5]) <= set(named):
+                    columns = tuple(named)
                 elif any(fields):
                     # a field that is missing is None, one too many stands under None
                     yield reader.line_num, dict(zip_longest(columns, fields))
@@ -159,7 +171,7 @@ def _from_json(
 
 
 def _from_yolo(
-    folder: Path, paths: list[Path], problems: Problems
+    folder: Path, paths: list[Path], problems: Problems, masks: bool
 ) -> tuple[list[Entry], list[str]]:
     files = {path: file for path in paths if (file := _text_of(folder, path)).is_file()}
     if not files:
@@ -181,25 +193,34 @@ def _from_yolo(
         except Unreadable:  # said when the picture is read
             entries.append(Entry(path))
             continue
-        objects = read_objects(files[path], size, numbers, problems)
+        objects = read_objects(files[path], size, numbers, problems, outlines=masks)
         entries.append(Entry(path, objects=objects))
-    images = folder / "images"
-    below = [path for path in paths if path.is_relative_to(images)]
-    if below:
-        name_lonely(folder / "labels", images, below, problems)
+    below = defaultdict(list)
+    for path in paths:
+        below[_images_above(folder, path)].append(path)
+    for images, inside in below.items():
+        if images is not None:
+            name_lonely(images.with_name("labels"), images, inside, problems)
     return entries, classes
 
 
 def _text_of(folder: Path, path: Path) -> Path:
-    parts = path.relative_to(folder).parts
-    if parts[0] == "images":
-        return folder.joinpath("labels", *parts[1:]).with_suffix(".txt")
-    return path.with_suffix(".txt")
+    images = _images_above(folder, path)
+    if images is None:
+        return path.with_suffix(".txt")
+    return (images.with_name("labels") / path.relative_to(images)).with_suffix(".txt")
+
+
+def _images_above(folder: Path, path: Path) -> Path | None:
+    """The nearest folder ``images`` that a picture lies in, below the data's folder."""
+    inside = path.parents[: len(path.relative_to(folder).parts) - 1]
+    return next((each for each in inside if each.name == "images"), None)
 
 
 def _yolo_names(folder: Path) -> Mapping[int, str]:
-    files = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("*.yml")), folder / "classes.txt"]
-    for file in files:
+    """Class number -> name; the folder may be one split, with ``data.yaml`` beside it."""
+    own = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("*.yml")), folder / "classes.txt"]
+    for file in (*own, folder.parent / "data.yaml"):
         if file.is_file():
             return read_names(file)
     return {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unlazy.data.box_folder import BoxFolder
+from unlazy.data.box_folder import BoxFolder, NoBox
 from unlazy.data.coco import COCO, LIST, COCO20k
 from unlazy.data.coco128 import COCO128
 from unlazy.data.imagenet import ImageNet
@@ -184,7 +184,17 @@ def recognise(root: Path) -> list[str]:
 def own_boxes(root: Path) -> BoxFolder | None:
     """A folder of somebody's own pictures with boxes; None where there is no box in it."""
     try:
-        data = BoxFolder(root)
+        return BoxFolder(root)
     except (OSError, ValueError, Unreadable):
         return None
-    return data if any(each.objects for each in data.entries) else None
+
+
+def unused_boxes(root: Path) -> str:
+    """Why none of a folder's own boxes can be used; "" where there are none, or some can."""
+    try:
+        BoxFolder(root)
+    except NoBox as error:
+        return str(error)
+    except (OSError, ValueError, Unreadable):
+        return ""
+    return ""

@@ -1,7 +1,8 @@
 """YOLO's text files: one a picture, one object a line, in shares of width and height.
 
 ``<class> <x centre> <y centre> <width> <height>``, or ``<class> <x> <y> <x> <y> ...`` (the corners
-of a polygon). Class names are in ``names:`` of a YAML file, or one a line in ``classes.txt``.
+of a polygon, or of a turned box). Class names are in ``names:`` of a YAML file, or one a line in
+``classes.txt``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def read_objects(
     problems: Problems,
     *,
     polygons: bool = False,
+    outlines: bool = False,
 ) -> Objects:
     """The objects of one file.
 
@@ -32,9 +34,10 @@ def read_objects(
         size: (height, width) of the picture.
         names: class number in the file -> class index.
         problems: gets lines that are no object, and unknown classes, by file and line.
-        polygons: lines are polygons; a box is then drawn around one.
+        polygons: all lines are; else those of three pairs or more. A box is drawn around each.
+        outlines: keep polygons as segments, where every line is one; with ``polygons`` they are.
     """
-    rows, outlines = [], []
+    rows, drawn = [], []
     for place, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         if not line.strip():
             continue
@@ -43,7 +46,8 @@ def read_objects(
             number, *values = (float(each) for each in line.split())
             if not number.is_integer():
                 raise ValueError(f"its class is {number:g}, not a whole number")
-            points = _polygon(values, size) if polygons else _box(values, size)
+            corners = polygons or len(values) >= 6
+            points = _polygon(values, size) if corners else _box(values, size)
         except ValueError as error:
             problems.add(name, f"it is no object and left out: {error}")
             continue
@@ -51,8 +55,13 @@ def read_objects(
             problems.add(name, f"class {number:g} has no name")
         xs, ys = points[0::2], points[1::2]
         rows.append(((min(xs), min(ys), max(xs), max(ys)), names.get(int(number), -1)))
-        outlines.append([points])
-    return objects_of(rows, segments=outlines if polygons else ())
+        drawn.append([points] if corners else None)
+    if not (polygons or outlines) or all(each is None for each in drawn):
+        return objects_of(rows)
+    if None in drawn:
+        problems.add(path.name, "not every line is a polygon: its picture has no mask")
+        return objects_of(rows)
+    return objects_of(rows, segments=drawn)
 
 
 def name_lonely(labels: Path, pictures: Path, paths: Iterable[Path], problems: Problems) -> None:
