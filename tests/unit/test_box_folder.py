@@ -149,6 +149,14 @@ def test_a_csv_of_a_labelling_tool(tmp_path):
         assert (data.classes, data.problems) == (["owl"], {})
 
 
+def test_the_folder_above_is_named_with_dots(tmp_path, monkeypatch):
+    pictures(tmp_path, "x.png")
+    (tmp_path / "boxes.csv").write_text("x.png,1,2,3,4\n")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert BoxFolder("..").name_of(0) == "x.png"
+
+
 def test_boxes_of_which_none_can_be_used_are_told_with_reasons(tmp_path):
     pictures(tmp_path, "x.png")
     (tmp_path / "boxes.csv").write_text("gone.png,1,2,3,4\nx.png,50,0,60,9\n")

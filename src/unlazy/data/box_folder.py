@@ -12,6 +12,7 @@ Where all pictures lie one folder deep, as in ImageFolder, these folders are the
 from __future__ import annotations
 
 import csv
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -53,7 +54,7 @@ class BoxFolder(Outlined):
     """
 
     def __init__(self, root: str | Path, *, masks: bool = False) -> None:
-        folder, problems = Path(root).absolute(), Problems()
+        folder, problems = Path(os.path.abspath(root)), Problems()  # as ImageFiles: without ".."
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no folder {root}")
         paths = ImageFiles(folder).paths
