@@ -19,6 +19,7 @@ from unlazy.data.coco128 import COCO128
 from unlazy.data.imagenet import ImageNet
 from unlazy.data.pascal_xml import BrokenAnnotation
 from unlazy.data.sample import Sample, Unreadable
+from unlazy.data.spread import Chosen
 from unlazy.data.synthetic import Scenes
 from unlazy.data.tiny_imagenet import TinyImageNet
 from unlazy.data.voc import voc12
@@ -373,6 +374,24 @@ def test_few_pictures_with_boxes_among_many_without_are_enough(tmp_path):
     ).record
     assert record.values["point_in_box"]["all/pictures"].value == 1
     assert record.data["n"] == 40
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_boxes_that_were_all_left_out_are_no_boxes(counts, tmp_path):
+    class Uncounted(Chosen):
+        problems = {"scan 7": "box 1 lies outside"}
+
+    picture(tmp_path / "images" / "val2017" / "one.png")
+    found = instances() | {"images": [{"id": 1, "file_name": "one.png"}]}
+    found["annotations"] = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [500, 0, 9, 9]}]
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_val2017.json").write_text(json.dumps(found))
+    data = COCO(tmp_path) if counts else Uncounted(COCO(tmp_path), [0])
+    assert data[0].boxes.shape == (0, 4)
+    with pytest.raises(
+        ValueError, match=r"point-in-box needs boxes; none .*; for example .*outside"
+    ):
+        run_benchmark(find("benchmarks", "point-in-box")(), backbone(), data, source="x")
 
 
 def test_a_picture_with_an_empty_list_of_boxes_passes_a_card():

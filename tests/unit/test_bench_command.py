@@ -128,6 +128,20 @@ def test_the_record_says_how_many_pictures_were_learned_from(runs, classes, caps
     assert sum(record["data"]["training"].values()) == 2
 
 
+def test_problems_of_annotations_are_told_in_a_line(runs, classes, capsys):
+    folder = classes / "val"
+    (folder / "boxes.csv").write_text("n00000001/0.png,1,2,30,40\ngone.png,1,2,3,4\n")
+    words = ("--data", folder, "--on", "box-folder", "--workers", "0", "-o", "out")
+    code, said = command(capsys, "bench", "file:a", "point-in-box", *words)
+    assert code == 0, said
+    problems = json.loads((runs / "out" / "point-in-box.json").read_text())["data"]["problems"]
+    name = next(iter(problems))
+    assert (
+        f"problems in the annotations of box-folder: {len(problems)}, all in the Records, for"
+        f" example {name}: {problems[name]}"
+    ) in said
+
+
 def test_without_a_training_split_what_learns_is_to_be_left_out(runs, classes, capsys):
     shutil.rmtree(classes / "train")
     words = ("bench", "file:a", "knn", "--data", classes, "--on", "imagenet")

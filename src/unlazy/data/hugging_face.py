@@ -82,6 +82,12 @@ class HuggingFace:
             return sample
         return replace(sample, boxes=objects.boxes.astype(np.float32), box_labels=objects.labels)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers of pictures and of boxes."""
+        boxes = sum(len(each) for each in self._objects if each is not None)
+        return {"pictures": len(self), "boxes": boxes}
+
     def name_of(self, index: int) -> str:
         """Data set and row, readable or not."""
         return f"{self.name} row {index}"

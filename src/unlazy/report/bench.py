@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,9 @@ from unlazy.backbones.base import Backbone
 from unlazy.batches import Used
 from unlazy.benchmarks.base import Benchmark, Fitting, Inputs, Published, unseen
 from unlazy.benchmarks.sheet import Sheet
+from unlazy.data.annotated import examples
 from unlazy.data.labelled import Labelled, check_same_classes
-from unlazy.data.sample import Unreadable
+from unlazy.data.sample import Sample, Unreadable
 from unlazy.data.spread import Spread
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import Measured
@@ -24,6 +25,8 @@ from unlazy.report.record import Record, record_of
 from unlazy.traces import TraceFiles
 
 LOOKED_AT = 16  # pictures, for what the benchmark needs
+FIELDS = {"boxes": "boxes", "masks": "mask", "labels": "label"}
+"""What a benchmark needs -> where a sample has it."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +95,25 @@ def check_pictures(benchmark: Benchmark, evaluated: Any, source: str) -> None:
     for place in range(len(part := Spread(evaluated, LOOKED_AT))):
         with suppress(Unreadable):
             few.append(part[place])
-    fields = {"boxes": "boxes", "masks": "mask", "labels": "label"}
-    for need in sorted(benchmark.needs & fields.keys()):
-        if need == "boxes" and any(each.objects for each in getattr(evaluated, "entries", ())):
-            continue  # few pictures have boxes, and those looked at are not among them
-        if few and all(getattr(each, fields[need]) is None for each in few):
+    problems = getattr(evaluated, "problems", None)
+    why = f"; for example {examples(problems)}" if problems else ""
+    for need in sorted(benchmark.needs & FIELDS.keys()):
+        if not _come_with(need, evaluated, few):
             raise ValueError(
                 f"{benchmark.name} needs {need}; none of {len(few)} pictures of {source} looked at"
-                " has any"
+                f" has any{why}"
             )
+
+
+def _come_with(need: str, evaluated: Any, few: Sequence[Sample]) -> bool:
+    """Whether any picture has it: any at all where the data count boxes, else of those read."""
+    counts = getattr(evaluated, "counts", None)
+    if need == "boxes" and isinstance(counts, Mapping) and "boxes" in counts:
+        return counts["boxes"] > 0
+    given = [getattr(each, FIELDS[need]) for each in few]
+    if need == "boxes":  # an empty list says that there is no object
+        given = [each if each is not None and len(each) else None for each in given]
+    return not few or any(each is not None for each in given)
 
 
 def run_benchmark(
