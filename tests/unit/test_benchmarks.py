@@ -477,6 +477,23 @@ def test_masked_classification_shows_what_was_lost_and_kept_as_the_model_saw_it(
             assert (answers[0] == answers[1]) == bool(hit)
 
 
+def test_figures_of_another_split_are_not_shown_as_of_the_same_data():
+    outcome = run_benchmark(Discovery(), backbone(), Spread(SCENES, 2), source="scenes")
+
+    def on(source):
+        data = outcome.record.data | {"source": source}
+        return dataclasses.replace(outcome, record=dataclasses.replace(outcome.record, data=data))
+
+    own, other = on("voc12").published(), on("voc12:val").published()
+    assert own == on("voc12:trainval").published()
+    assert {row.data for row in (*own, *other)} == {"voc12:trainval"}
+    assert not any("other split" in row.note for row in own)
+    assert all(row.note.startswith("other split") for row in other)
+    assert other[0].note == "other split; no model"
+    assert "voc12:trainval (other split; values)" in render([on("voc12:val")])
+    assert {row.data for row in on("mine.py:voc12").published()} == {"voc07:trainval"}
+
+
 def test_the_first_row_of_discovery_names_its_method():
     outcome = run_benchmark(Discovery(), backbone(), Spread(SCENES, 2), source="scenes")
     assert outcome.compared()[0][0] == "tiny, by patch score"

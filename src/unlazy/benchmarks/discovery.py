@@ -28,7 +28,7 @@ from unlazy.ledger import Measure
 from unlazy.measure import Measured
 from unlazy.tokens import Facts
 
-DATA = {"voc07": "VOC07", "voc12": "VOC12", "coco20k": "COCO20k"}
+DATA = {"voc07:trainval": "VOC07", "voc12:trainval": "VOC12", "coco20k": "COCO20k"}
 _A, _D = "A, Table 7", "Darcet et al., by LOST"
 _FIGURES = (
     ("Selective Search", TABLE_7["SS"], _A, "no model"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from unlazy.backbones.base import Backbone
 from unlazy.batches import Used
 from unlazy.benchmarks.base import Benchmark, Fitting, Inputs, Published, unseen
 from unlazy.benchmarks.sheet import Sheet
+from unlazy.catalog import find, table
 from unlazy.data.annotated import examples
 from unlazy.data.labelled import Labelled, check_same_classes
 from unlazy.data.sample import Sample, Unreadable
@@ -27,6 +29,8 @@ from unlazy.traces import TraceFiles
 LOOKED_AT = 16  # pictures, for what the benchmark needs
 FIELDS = {"boxes": "boxes", "masks": "mask", "labels": "label"}
 """What a benchmark needs -> where a sample has it."""
+OTHER_SPLIT = "other split"
+"""What is noted of a figure on the same data set, but not on the same pictures."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,15 @@ class Outcome:
         return [(name, found[key].scaled(head.scale)) for name, key in rows if key in found]
 
     def published(self) -> list[Published]:
-        """Published figures on the same data; on other data those of the first set in the list."""
-        rows, source = self.benchmark.published, self.record.data["source"]
-        same = [row for row in rows if row.data in (source, source.partition(":")[0])]
-        return same or [row for row in rows if row.data == rows[0].data]
+        """Published figures on the same data, else on another split of it, which is noted.
+
+        On other data those of the first set in the list.
+        """
+        rows, source = self.benchmark.published, with_split(self.record.data["source"])
+        same = [row for row in rows if with_split(row.data) == source]
+        name = source.partition(":")[0]
+        near = [_of_other_split(row) for row in rows if row.data.partition(":")[0] == name]
+        return same or near or [row for row in rows if row.data == rows[0].data]
 
     def files(self) -> dict[str, bytes]:
         """What the benchmark writes beside the Record: name -> content."""
@@ -69,6 +78,23 @@ class Outcome:
         head = self.benchmark.headline
         count = self.record.values.get(head.measure, {}).get(head.count)
         return self.record.data["n"] if count is None else round(count.value)
+
+
+def with_split(name: str) -> str:
+    """A data set's name with its split; a bare name means the one that is opened by default.
+
+    >>> with_split("voc07"), with_split("voc07:test"), with_split("my photos")
+    ('voc07:trainval', 'voc07:test', 'my photos')
+    """
+    if name not in table("data"):
+        return name
+    split = inspect.signature(find("data", name)).parameters.get("split")
+    return f"{name}:{split.default}" if split and isinstance(split.default, str) else name
+
+
+def _of_other_split(row: Published) -> Published:
+    note = "; ".join(each for each in (OTHER_SPLIT, row.note) if each)
+    return dataclasses.replace(row, note=note)
 
 
 def check_needs(benchmark: Benchmark, evaluated: Any, training: Any, source: str) -> None:
