@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import inspect
 import json
 from collections.abc import Mapping, Sequence
@@ -147,43 +146,6 @@ def refuse_others(output: Path, backbone: Any, fix: str | None) -> None:
             )
 
 
-def identity_of(backbone: Any, data: Data, benchmark: Any, options: Options) -> str:
-    """What the numbers depend on: another one is measured anew; "" where that cannot be told."""
-    from unlazy.identity import Unidentified, identity
-
-    about = {"benchmark": benchmark, "version": benchmark.version, "seed": options.seed}
-    about |= {"training": len(data.training) if data.training is not None else 0}
-    try:
-        view = benchmark.view(backbone.facts)
-        return identity(backbone, data.of(benchmark), [], view=view, about=about)
-    except Unidentified:
-        return ""
-
-
-def measured_before(path: Path, known: str) -> Any:
-    """The Record of an earlier run of the same identity, if it is there; else None."""
-    mark = _mark(path)
-    if not known or not path.is_file() or not mark.is_file():
-        return None
-    return json.loads(path.read_text()) if mark.read_text() == _marked(path, known) else None
-
-
-def mark_measured(path: Path, known: str) -> None:
-    """Say of a Record what its numbers depend on."""
-    from unlazy.whole_files import write_whole
-
-    write_whole(_mark(path), _marked(path, known).encode())
-
-
-def _mark(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.identity")
-
-
-def _marked(path: Path, known: str) -> str:
-    """Identity, and a hash of the Record itself: another one may have taken its place."""
-    return f"{known} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-
-
 def recognised(root: Path) -> str:
     """The name of the data set that a folder is.
 
@@ -228,14 +190,14 @@ def is_training_split(name: str, evaluated: Any) -> bool:
 
 
 def training_split(name: str, root: Path | None) -> tuple[Any, str]:
-    """The training split beside a data set, or None and why there is none."""
+    """The training split beside a data set, without boxes; or None and why there is none."""
     from unlazy.catalog import find
 
     kind = name if ".py:" in name else name.partition(":")[0]
     if "split" not in inspect.signature(find("data", kind)).parameters:
         return None, "it has no splits"
     try:
-        return named_data(training_name(name), root), ""
+        return named_data(training_name(name), root, boxes=False), ""
     except (FileNotFoundError, ValueError) as error:
         return None, str(error)
 
@@ -255,8 +217,10 @@ def benchmark_data(chosen: Sequence[Any], on: str | None, root: Path | None) -> 
     learning = [each for each in chosen if "training" in each.needs]
     if learning and name == training_name(name):
         raise _learned(learning)
+    boxes = any("boxes" in each.needs for each in chosen)
     wanted = sorted({"masks" in each.needs for each in chosen})
-    data = Data(name, {masks: named_data(name, root, masks=masks) for masks in wanted}, None)
+    opened = {masks: named_data(name, root, masks=masks, boxes=boxes) for masks in wanted}
+    data = Data(name, opened, None)
     return dataclasses.replace(data, training=_training(learning, data, root)) if learning else data
 
 

@@ -11,11 +11,9 @@ from unlazy.bench_inputs import (
     Data,
     benchmark_data,
     check_options,
-    identity_of,
-    mark_measured,
-    measured_before,
     run_one,
 )
+from unlazy.earlier_records import identity_of, mark_measured, measured_before
 from unlazy.inputs import Mistake, Options, device_of
 
 

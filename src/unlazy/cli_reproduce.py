@@ -11,9 +11,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from unlazy.arguments import Output
-from unlazy.bench_inputs import benchmark_data, identity_of, mark_measured, measured_before
+from unlazy.bench_inputs import benchmark_data
 from unlazy.cli_bench import run_all
 from unlazy.cli_probe import run_together
+from unlazy.earlier_records import identity_of, mark_measured, measured_before
 from unlazy.inputs import Mistake, Options, Weights, backbone_of, device_of
 from unlazy.report.energy import Energy
 

@@ -139,10 +139,11 @@ def dataset_of(images: list[str], root: Path | None) -> Any:
     return parts[0] if len(parts) == 1 else Joined(parts)
 
 
-def named_data(name: str, root: Path | None, *, masks: bool = False) -> Any:
+def named_data(name: str, root: Path | None, *, masks: bool = False, boxes: bool = True) -> Any:
     """A data set by NAME, NAME:SPLIT below ``root``, or NAME:WHICH where it is not below one.
 
-    With ``masks`` it is opened with them where it has some.
+    With ``masks`` it is opened with them where it has some; without ``boxes`` none are read where
+    that takes files of their own.
 
     Raises:
         Mistake: the root is missing, or what stands after the name does not belong there.
@@ -163,6 +164,8 @@ def named_data(name: str, root: Path | None, *, masks: bool = False) -> Any:
         given: dict[str, Any] = {"split": rest} if rest else {}
         if masks and "masks" in parameters:
             given["masks"] = True
+        if not boxes and "boxes" in parameters:
+            given["boxes"] = False
         return make(root, **given)
     needed = [each for each in parameters.values() if each.default is each.empty]
     if needed and not rest:

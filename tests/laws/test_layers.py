@@ -20,7 +20,7 @@ LAYERS = [
     {"benchmarks"},
     {"training", "report"},
     {"explorer", "arguments", "inputs", "console"},
-    {"pages", "bench_inputs"},
+    {"pages", "bench_inputs", "earlier_records"},
     {"cli_train", "cli_bench", "cli_dynamics", "cli_extract", "cli_fix", "claim_inputs"},
     {"cli_probe", "cli_claims"},
     {"cli_reproduce"},

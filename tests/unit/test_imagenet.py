@@ -1,10 +1,14 @@
 """ImageNet in the layouts that people have."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from unlazy.bench_inputs import benchmark_data
+from unlazy.catalog import find
 from unlazy.data.imagenet import ImageNet
 
 WNIDS = ("n01440764", "n02119789", "n02123045")  # tench, kit fox, tabby: sorted
@@ -209,6 +213,17 @@ def test_kaggles_layout_and_training_pictures(tmp_path):
     data = ImageNet(tmp_path, "train")
     assert labels(data) == [0, 1, 2]
     assert [each.objects is None for each in data.entries] == [True, False, True]
+
+
+def test_boxes_are_read_where_a_benchmark_needs_them_and_never_to_learn(folders, monkeypatch):
+    shutil.copytree(folders / "val", folders / "train")
+    read = []
+    monkeypatch.setattr("unlazy.data.imagenet._boxes", lambda root, split: read.append(split) or {})
+    knn, inside = (find("benchmarks", name)() for name in ("knn", "point-in-box"))
+    benchmark_data([knn], "imagenet", folders)
+    assert read == []
+    benchmark_data([knn, inside], "imagenet", folders)
+    assert read == ["val"]
 
 
 def test_what_is_missing_is_said(tmp_path, flat):
