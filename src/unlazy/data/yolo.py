@@ -94,7 +94,8 @@ def read_names(path: Path) -> dict[int, str]:
     """Class number -> name, from a YAML file or a text file.
 
     Raises:
-        BrokenAnnotation: it is no YAML with ``names``; file and line are named.
+        BrokenAnnotation: it is no YAML with ``names``, or of labels with keypoints; file and line
+            are named.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -106,6 +107,8 @@ def read_names(path: Path) -> dict[int, str]:
         raise BrokenAnnotation(f"{path}, line {line}: broken YAML ({error.problem})") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BrokenAnnotation(f"{path} cannot be read: {error}") from error
+    if isinstance(content, dict) and "kpt_shape" in content:  # a line of it looks like a polygon
+        raise BrokenAnnotation(f"{path}: labels with keypoints are not read; write boxes alone")
     names: Any = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
         names = dict(enumerate(names))

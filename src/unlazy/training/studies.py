@@ -46,7 +46,7 @@ def scenes_readings() -> tuple[SceneRecipe, ...]:
 
     Data: drawn scenes, as ``tiny_scenes``.
     Cost: a minute a run on one CPU core, 39 runs.
-    Expected: not measured yet.
+    Expected: docs/evidence/training.md.
     Command: ``unlazy train scenes_readings``
     """
     found = {
@@ -63,7 +63,7 @@ def scenes_difficulty() -> tuple[SceneRecipe, ...]:
 
     Data: drawn scenes, as ``tiny_scenes``.
     Cost: a minute a run on one CPU core, 20 runs.
-    Expected: not measured yet.
+    Expected: docs/evidence/training.md.
     Command: ``unlazy train scenes_difficulty``
     """
     kinds: dict[str, dict[str, Any]] = {
@@ -103,7 +103,7 @@ def scenes_tokens() -> tuple[SceneRecipe, ...]:
 
     Data: drawn scenes, as ``tiny_scenes``.
     Cost: a minute a run on one CPU core, 19 runs; small patches cost more.
-    Expected: not measured yet.
+    Expected: docs/evidence/training.md.
     Command: ``unlazy train scenes_tokens``
     """
     windows = {"windows": (0, 1, 2, 3), "window": 4}
