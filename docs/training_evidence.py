@@ -184,7 +184,8 @@ def curves(study: str, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-    cards = [card for card in read(study) if not card["recipe"]["seed"]]
+    whole = (card for card in read(study) if card["recipe"].get("init") is None)  # from scratch
+    cards = [card for card in whole if not card["recipe"]["seed"]]
     for card in cards:
         steps = [row["step"] for row in card["curve"]]
         accuracy = "knn" if card["recipe"]["supervision"] == "self" else "top1"
