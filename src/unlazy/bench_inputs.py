@@ -13,6 +13,9 @@ from typing import Any
 from unlazy.console import progress
 from unlazy.inputs import Mistake, Options, Weights, named_data, named_fix, workers_of
 
+KEPT = ".unlazy-kept"
+"""Folder in the output for what was observed so far; goes when Records and page are written."""
+
 
 @dataclass(frozen=True)
 class Data:

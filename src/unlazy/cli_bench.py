@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from unlazy.arguments import OUTPUT, BenchmarkName, BenchmarkSettings, DataName, FixName
 from unlazy.bench_inputs import (
+    KEPT,
     Data,
     benchmark_data,
     check_options,
@@ -28,9 +29,6 @@ from unlazy.inputs import (
     device_of,
     fixed_of,
 )
-
-KEPT = ".unlazy-kept"
-"""Folder in the output for what was observed so far; goes when Records and page are written."""
 
 
 def bench(

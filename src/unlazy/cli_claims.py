@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from unlazy.arguments import DataName, Output
 from unlazy.bench_inputs import (
+    KEPT,
     Data,
     check_options,
     is_training_split,
@@ -20,7 +21,6 @@ from unlazy.bench_inputs import (
     training_split,
 )
 from unlazy.claim_inputs import gather
-from unlazy.cli_bench import KEPT
 from unlazy.inputs import Mistake, Options, Weights, backbone_of, labels_of, named_data
 from unlazy.report.energy import Energy
 

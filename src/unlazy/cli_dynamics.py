@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from unlazy.arguments import BenchmarkName, BenchmarkSettings, DataName, Output
 from unlazy.bench_inputs import (
+    KEPT,
     Data,
     benchmark_data,
     check_options,
@@ -68,8 +71,12 @@ def _record(
     if found is not None:
         return found
     label = f"{benchmark.name}, step {step:,}"
-    outcome = run_one(benchmark, backbone, data, options, label=label)
+    kept = output / KEPT / path.stem
+    outcome = run_one(benchmark, backbone, data, options, label=label, keep=kept)
     if distributed.on_main():
         outcome.record.write(path)
         mark_measured(path, known)
+        shutil.rmtree(kept, ignore_errors=True)
+        with suppress(OSError):  # it holds what a run of other benchmarks observed
+            kept.parent.rmdir()
     return json.loads(outcome.record.to_json())

@@ -10,12 +10,13 @@ from cyclopts import Parameter
 
 from unlazy.arguments import OUTPUT, DataName, FixName
 from unlazy.bench_inputs import (
+    KEPT,
     Data,
     benchmark_data,
     folder_of,
     run_several,
 )
-from unlazy.cli_bench import KEPT, evaluated_model, finish, write_records
+from unlazy.cli_bench import evaluated_model, finish, write_records
 from unlazy.inputs import Mistake, Options, Weights
 
 

@@ -5,7 +5,10 @@ import json
 
 import pytest
 
+from unlazy import parts
+from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViTConfig
+from unlazy.bench_inputs import KEPT
 from unlazy.cli import main
 from unlazy.data.synthetic import Scenes
 from unlazy.training import recipes
@@ -57,6 +60,35 @@ def test_a_run_from_its_training_to_its_dynamics(tmp_path, few, monkeypatch, cap
     assert command(*other, "--on", few, "-o", tmp_path / "out", "--workers", 0) == 0
     assert kept.stat().st_mtime_ns != before  # other settings are measured anew
     capsys.readouterr()
+
+
+def test_a_stopped_run_goes_on_within_a_benchmark(tmp_path, few, monkeypatch):
+    monkeypatch.setattr(recipes, "tiny_scenes", lambda: (SMALL,))
+    assert command("train", "tiny_scenes", "-o", tmp_path / "run") == 0
+    monkeypatch.setattr(parts, "SECONDS", 0.0)  # a file after every batch
+    monkeypatch.setattr(parts, "SHARE", 0.0)
+    encode, seen, room = TrainedViT.encode, [], 6
+
+    def counted(self, images):
+        seen.append(len(images))
+        if len(seen) > room:
+            raise ValueError("stopped")
+        return encode(self, images)
+
+    monkeypatch.setattr(TrainedViT, "encode", counted)
+    words = ("dynamics", tmp_path / "run" / "small", "classification", "--on", few)
+    words += ("--workers", 0, "--batch-size", 1, "-o")
+    assert command(*words, tmp_path / "out") == 1
+    assert not list((tmp_path / "out").glob("*.json"))
+    passes, values, room = [], [], 1000
+    for out in (tmp_path / "out", tmp_path / "undisturbed"):
+        seen.clear()
+        assert command(*words, out) == 0
+        passes.append(len(seen))
+        values.append(json.loads((out / "classification-00000004.json").read_text())["values"])
+    assert passes[0] < passes[1], "what was kept was measured again"
+    assert values[0] == values[1]
+    assert not (tmp_path / "out" / KEPT).exists()
 
 
 def test_a_run_that_kept_nothing_says_how_to(tmp_path, capsys):
