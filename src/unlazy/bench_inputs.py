@@ -173,11 +173,13 @@ def recognised(root: Path) -> str:
 
 
 def training_name(name: str) -> str:
-    """How the training split beside a data set is called.
+    """How the training split beside a data set is called; "" for an object of the user's.
 
     >>> training_name("imagenet:val"), training_name("hf:org/cats@test:xyxy")
     ('imagenet:train', 'hf:org/cats@train:xyxy')
     """
+    if ".py:" in name:
+        return ""
     kind, _, rest = name.partition(":")
     if kind != "hf":
         return f"{kind}:train"
@@ -200,6 +202,10 @@ def training_split(name: str, root: Path | None) -> tuple[Any, str]:
     if "split" not in inspect.signature(find("data", kind)).parameters:
         return None, "it has no splits"
     try:
+        if ".py:" in name:
+            own = inspect.signature(find("data", name)).parameters
+            given = {"root": root} if "root" in own else {}
+            return find("data", name)(**given, split="train"), ""
         return named_data(training_name(name), root, boxes=False), ""
     except (FileNotFoundError, ValueError) as error:
         return None, str(error)

@@ -78,11 +78,12 @@ def model_identity(backbone: Backbone, *, about: Any) -> str:
 def _model(backbone: Backbone, weights: str | None) -> dict[str, Any]:
     """A model as JSON; ``weights``: its fingerprint, where it is known already."""
     reference = next(backbone.parameters())
+    lower = [] if backbone.precision is None else [f"autocast to {backbone.precision}"]
     return {
         "weights": [_code(type(backbone)), weights or backbone.fingerprint()],
         "facts": described(backbone.facts),
         "fix": [backbone.fix, described(getattr(backbone, "install", None))],
-        "runs on": [reference.device.type, str(reference.dtype)],
+        "runs on": [reference.device.type, str(reference.dtype), *lower],
         "versions": [importlib.metadata.version(name) for name in PACKAGES],
     }
 

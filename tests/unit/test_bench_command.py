@@ -14,6 +14,7 @@ from planted_runs import random_weights, save_run
 from unlazy import bench_inputs
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT, ViTConfig
+from unlazy.bench_inputs import is_training_split, training_split
 from unlazy.benchmarks.classification import Classification
 from unlazy.benchmarks.point_in_box import PointInBox
 from unlazy.cli import main
@@ -21,6 +22,7 @@ from unlazy.data.synthetic import Scenes
 from unlazy.fixes.baselines import NeighbourMedian, NormClipping
 from unlazy.fixes.pooled import Pooled
 from unlazy.geometry import View
+from unlazy.inputs import named_data
 from unlazy.report.bench import run_benchmark
 from unlazy.report.numbers import glance
 from unlazy.report.run import investigate
@@ -220,3 +222,23 @@ def test_a_comparison_of_models_on_what_they_learned_begins_with_top1():
     bare = TrainedViT(ViT(dataclasses.replace(CONFIG, num_classes=0)), name="b", weights="random")
     found = investigate(bare, scenes, source="s", view=view, shown=1, trained_on=True)
     assert "accuracy" not in found.record.values
+
+
+def test_data_of_a_users_file_are_learned_from_by_their_own_split(tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "class Mine(list):\n"
+        "    pass\n"
+        "def make(split='val'):\n"
+        "    found = Mine()\n"
+        "    found.split = split\n"
+        "    return found\n"
+        "def train():\n"
+        "    raise AssertionError('another object of that file')\n"
+    )
+    name = f"{mine}:make"
+    training, reason = training_split(name, None)
+    assert (training.split, reason) == ("train", "")
+    assert is_training_split(name, training)
+    assert not is_training_split(name, named_data(name, None))
+    assert training_split(f"{mine}:train", None) == (None, "it has no splits")

@@ -204,8 +204,10 @@ def test_claim_4_does_not_call_few_outliers_at_different_places_guessable():
     few = {**LESS, "tokens_outlier": Estimate(13.0)}
     apart = content(probed(entropy=0.59, place=few), LINES)
     assert "can be guessed" not in apart.reason
-    together = content(probed(entropy=0.33, place=few), LINES)
-    assert "can be guessed" in together.reason
+    single = {**LESS, "tokens_outlier": Estimate(1.0)}
+    for entropy, place in ((0.33, few), (0.0, single)):
+        together = content(probed(entropy=entropy, place=place), LINES)
+        assert "can be guessed" in together.reason
 
 
 def test_claim_4_ignores_errors_that_only_come_from_richer_pixels():

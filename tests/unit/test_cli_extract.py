@@ -5,8 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
+from unlazy.catalog import load_backbone
 from unlazy.cli import main
 from unlazy.cli_extract import site_of
+from unlazy.identity import model_identity
 from unlazy.shards import Shards
 from unlazy.tokens import EMBED, FINAL, SHARED, attention, block, key, norm_of
 
@@ -129,3 +131,17 @@ def test_what_does_not_apply_is_refused(capsys, photos, tmp_path, words, hint):
     assert code == 1
     assert hint in err
     assert not (tmp_path / "out").exists()
+
+
+@torch.inference_mode()
+def test_a_trace_computes_as_the_caller_does_unless_told_otherwise():
+    backbone = load_backbone(MODEL)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(backbone.trace(images).image, backbone.encode(images))
+    plain = backbone.trace(images).image
+    assert torch.equal(plain, backbone.encode(images))
+    before = model_identity(backbone, about="")
+    backbone.precision = torch.bfloat16
+    assert not torch.equal(backbone.trace(images).image, plain)
+    assert model_identity(backbone, about="") != before

@@ -117,6 +117,7 @@ def test_names_are_checked_before_anything_is_built():
         towers.load("convnext_base", weights="random")
     with pytest.raises(ValueError, match="224 px only"):
         towers.load("RN50", weights="random", size=256)
+    assert towers.load("RN50", weights="random", size=224).facts.size == (224, 224)
     with pytest.raises(ValueError, match="ViT-B-16-quickgelu/openai"):
         towers.load("ViT-B-16/openai", weights="random")
     with pytest.raises(ValueError, match="ViT-H-14-quickgelu/metaclip"):

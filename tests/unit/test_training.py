@@ -207,9 +207,15 @@ def test_a_run_does_not_go_on_with_other_pictures(tmp_path, data):
 def test_only_our_own_half_written_files_are_removed(tmp_path, data):
     (tmp_path / "film.part").write_text("a download of somebody's")
     (tmp_path / "checkpoint-00000002.part").mkdir()
+    step = tmp_path / "steps" / "00000004"
+    step.mkdir(parents=True)
+    left = (tmp_path / ".log.jsonl.part", step / ".model.safetensors.part")
+    for each in left:
+        each.write_text("half")
     next(train(RECIPE, data, tmp_path))
     assert (tmp_path / "film.part").is_file()
     assert not (tmp_path / "checkpoint-00000002.part").exists()
+    assert not any(each.exists() for each in left)
 
 
 def test_a_kill_between_checkpoint_and_kept_model_loses_neither(tmp_path, data, monkeypatch):

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -158,8 +159,7 @@ class Backbone(nn.Module, ABC):
             for module, wanted in self._by_module(sites):
                 hook = self._hook(wanted, size, found)
                 handles.append(module.register_forward_hook(hook, with_kwargs=True))
-            on = self.precision is not None
-            with torch.autocast(images.device.type, dtype=self.precision, enabled=on):
+            with self._computing(images.device.type):
                 image = self.encode(images)
         finally:
             for handle in handles:
@@ -168,6 +168,11 @@ class Backbone(nn.Module, ABC):
         if missed:
             raise RuntimeError(f"{self.facts.name} never passed through {', '.join(missed)}")
         return Trace(image, found, self.facts.depth)
+
+    def _computing(self, device: str) -> AbstractContextManager[Any]:
+        """Autocast to ``precision``; without one, whatever the caller has."""
+        lower = self.precision
+        return nullcontext() if lower is None else torch.autocast(device, dtype=lower)
 
     def check_size(self, height: int, width: int) -> tuple[int, int]:
         """The same size, if this model can take it.

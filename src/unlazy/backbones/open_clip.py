@@ -231,8 +231,8 @@ def _build(entry: Entry, size: int | tuple[int, int] | None) -> Any:
 def _check_size(entry: Entry, size: int | tuple[int, int], vision: dict[str, Any]) -> None:
     if "timm_model_name" in vision:
         return  # timm knows its patch, and refuses by itself
-    if not isinstance(vision.get("layers", 12), int):
-        native = entry.config["vision_cfg"].get("image_size", 224)
+    native = entry.config["vision_cfg"].get("image_size", 224)
+    if not isinstance(vision.get("layers", 12), int) and size not in (native, (native, native)):
         raise ValueError(
             f"{entry.name} takes {native} px only: its attention pool has that many places"
         )

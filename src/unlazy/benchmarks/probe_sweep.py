@@ -50,7 +50,7 @@ class ThresholdSweep(Trained):
     probe: Literal["position", "pixels", "token-class"] = "position"
     shares: tuple[float, ...] = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02)
     name: ClassVar[str] = "threshold-sweep"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     published: ClassVar[tuple[Published, ...]] = ()
 
     def __post_init__(self) -> None:

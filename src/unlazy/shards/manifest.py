@@ -47,7 +47,6 @@ def describe(
     lower = [] if backbone.precision is None else [f"autocast to {_plain(backbone.precision)}"]
     try:
         about = {"format": [FORMAT, VERSION], "dtype": str(dtype)}
-        about |= {"precision": lower} if lower else {}
         name = identity(backbone, dataset, observers, view=view, about=about, weights=weights)
     except Unidentified as problem:
         warnings.warn(f"this extraction cannot be resumed: it depends on {problem}", stacklevel=2)

@@ -26,6 +26,7 @@ from unlazy.training.recipe import OF_THE_MACHINE, Recipe
 from unlazy.whole_files import write_tensors, write_whole
 
 SAVED = dcp.StateDictOptions(full_state_dict=True, cpu_offload=True)  # whole, on the main rank
+WHERE, WHAT = ("", "steps/*/"), ("*.safetensors", "*.json", "log.jsonl")  # what a run writes
 FULL = dcp.StateDictOptions(full_state_dict=True)  # whole, on every rank
 
 
@@ -61,7 +62,9 @@ def claim(out: Path, recipe: Recipe) -> None:
         write_whole(path, json.dumps(new, indent=2).encode())
     except OSError as problem:
         raise OSError(f"cannot write to {out}: {problem.strerror}") from problem
-    for part in (*out.glob("checkpoint-????????.part"), *out.glob(".*.safetensors.part")):
+    written = (f"{where}.{name}.part" for where in WHERE for name in WHAT)
+    ours = ("checkpoint-????????.part", *written)
+    for part in (each for name in ours for each in out.glob(name)):
         shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 

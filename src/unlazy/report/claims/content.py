@@ -56,6 +56,9 @@ def position(evidence: Evidence, thresholds: Thresholds) -> Held:
     if gain is None:
         return "missing"
     entropy = figure(evidence, "position", "entropy_outlier")
+    count = figure(evidence, "position", "tokens_outlier")
+    if count is not None and count.value < 2:  # one token is at one place
+        return "void"
     if entropy is None or entropy.value < thresholds.fixed_places * _reachable(evidence):
         return "void"
     return _MORE[side(gain, 0.0)]
