@@ -231,8 +231,10 @@ def _build(entry: Entry, size: int | tuple[int, int] | None) -> Any:
 def _check_size(entry: Entry, size: int | tuple[int, int], vision: dict[str, Any]) -> None:
     if "timm_model_name" in vision:
         return  # timm knows its patch, and refuses by itself
-    native = entry.config["vision_cfg"].get("image_size", 224)
-    if not isinstance(vision.get("layers", 12), int) and size not in (native, (native, native)):
+    if not isinstance(vision.get("layers", 12), int):
+        native = entry.config["vision_cfg"].get("image_size", 224)
+        if size in (native, (native, native)):
+            return
         raise ValueError(
             f"{entry.name} takes {native} px only: its attention pool has that many places"
         )
