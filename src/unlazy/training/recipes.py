@@ -23,7 +23,7 @@ def tiny_scenes() -> tuple[SceneRecipe, ...]:
     background. A patch inside of the object tells the class; what differs is the pool alone.
 
     Data: 4,000 drawn scenes of 64 px, 500 others to evaluate on. No folder is needed.
-    Cost: three minutes on one CPU core.
+    Cost: three to five minutes on one CPU core, by its speed.
     Expected: docs/evidence/training.md. All learn the classes; the patch that resembles the image
         vector most lies off the object with CLS, on it with max.
     Command: ``unlazy train tiny_scenes``
