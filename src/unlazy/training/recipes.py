@@ -101,7 +101,8 @@ def tiny_dino() -> DistillRecipe:
     training pictures.
 
     Data: Tiny ImageNet, 100,000 images of 64 px; labels are not used.
-    Cost: 6,248 steps of 64 pictures, about two hours on one CPU core in bfloat16.
+    Cost: 6,248 steps of 64 pictures, about two hours on one CPU core in bfloat16, which takes
+        AVX-512 BF16; leave ``precision`` out without it.
     Expected: no published number; compare with ``tiny_dino_lazystrike`` by k-NN and Point-in-Box.
     Command: ``unlazy train tiny_dino --data tiny-imagenet-200 precision=bfloat16``
     """
