@@ -78,8 +78,22 @@ SAID = ("top1", "distance", "error")
 SPREADS = tuple(f"seed_sd_{key}" for key in SAID)
 
 
+class BySet:
+    """What sweeps conclude, whatever is asked of the tokens of their sets."""
+
+    sets: tuple[NormSet, ...]
+
+    @property
+    def extremes(self) -> frozenset[str]:
+        """Numbers of all pictures together."""
+        return of_all_pictures(self.sets)
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        return conclusions(seen, [each.name for each in self.sets])
+
+
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(BySet):
     """What the heads of a position or pixel probe say of each set of tokens.
 
     Rows: sums over a set's tokens, (S, K), of ``top1`` and ``distance``, or of ``error``; ``count``
@@ -93,11 +107,6 @@ class Sweep:
     judge: PositionErrors | PixelErrors
     sets: tuple[NormSet, ...]
     name: str = "threshold_sweep"
-
-    @property
-    def extremes(self) -> frozenset[str]:
-        """Numbers of all pictures together."""
-        return of_all_pictures(self.sets)
 
     @property
     def reads(self) -> frozenset[Site]:
@@ -114,12 +123,9 @@ class Sweep:
         true = self.judge.patches.under(trace[FINAL], batch)
         return {"error": squared_errors(self.judge.heads, trace, true)}
 
-    def conclude(self, seen: Seen) -> dict[str, float]:
-        return conclusions(seen, [each.name for each in self.sets])
-
 
 @dataclass(frozen=True)
-class ClassSweep:
+class ClassSweep(BySet):
     """How often one token of each set tells the class of its picture.
 
     A token a seed is drawn from each set that a labelled picture has tokens of. Rows: ``top1``
@@ -136,11 +142,6 @@ class ClassSweep:
     sets: tuple[NormSet, ...]
     seeds: int
     name: str = "threshold_sweep"
-
-    @property
-    def extremes(self) -> frozenset[str]:
-        """Numbers of all pictures together."""
-        return of_all_pictures(self.sets)
 
     @property
     def reads(self) -> frozenset[Site]:
@@ -163,9 +164,6 @@ class ClassSweep:
             counts.append(which.float())
         found = {"top1": torch.stack(right, dim=2), "count": torch.stack(counts, dim=1)}
         return {**found, "places": Sum(groups.sum(1))}
-
-    def conclude(self, seen: Seen) -> dict[str, float]:
-        return conclusions(seen, [each.name for each in self.sets])
 
 
 def conclusions(seen: Seen, names: Sequence[str]) -> dict[str, float]:
