@@ -10,42 +10,62 @@ from unlazy.backbones.text_tower import TextConfig
 from unlazy.backbones.vit import ViTConfig
 from unlazy.data.synthetic import Scenes
 from unlazy.pooling.lazystrike import kept
-from unlazy.training.recipe import Data, Recipe, above, padding, share, within
+from unlazy.training.recipe import Data, Recipe, above, share, within
 from unlazy.training.views import Colour
 
 
 @dataclass(frozen=True)
-class LabelRecipe(Recipe):
-    """Class labels, in the manner of DeiT and AugReg.
+class CroppedRecipe(Recipe):
+    """One random crop of a picture at a time.
 
     Attributes:
         crop: ``shift`` (reflected ``padding`` and a random crop of the same size) or ``resized``
             (a random region that covers a share of the area within ``crop_scale``).
         flip: probability of a horizontal flip.
-        mixup, cutmix: parameter of the Beta distribution; 0 leaves it out, with both a coin
-            decides at each step.
-        rand_augment: timm's name of a policy, such as ``rand-m9-mstd0.5-inc1``; needs hold=false.
-        erasing: probability of erasing a random rectangle; needs hold=false.
         ema: decay of the weights' moving average, which then is evaluated and kept; 0: none.
     """
 
-    label_smoothing: float = 0.1
     crop: Literal["shift", "resized"] = "shift"
     padding: int = 6
     crop_scale: tuple[float, float] = (0.08, 1.0)
     flip: float = 0.5
+    ema: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("flip", "ema"):
+            within(self, key, 0, 1)
+        share(self, "crop_scale")
+        most = self.model.img_size - 1 if self.crop == "shift" else math.inf  # reflects within it
+        if not 0 <= self.padding <= most:
+            raise ValueError(f"padding lies in 0..{most} for {self.model.img_size} px pictures")
+        if not self.hold and self.crop == "shift":
+            raise ValueError("pictures that are read anew differ in size; use crop=resized")
+
+
+@dataclass(frozen=True)
+class LabelRecipe(CroppedRecipe):
+    """Class labels, in the manner of DeiT and AugReg.
+
+    Attributes:
+        mixup, cutmix: parameter of the Beta distribution; 0 leaves it out, with both a coin
+            decides at each step.
+        rand_augment: timm's name of a policy, such as ``rand-m9-mstd0.5-inc1``; needs hold=false.
+        erasing: probability of erasing a random rectangle; needs hold=false.
+    """
+
+    label_smoothing: float = 0.1
     mixup: float = 0.0
     cutmix: float = 0.0
     rand_augment: str | None = None
     erasing: float = 0.0
-    ema: float = 0.0
     supervision: str = field(default="label", init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.data == "captions":
             raise ValueError("captions have no labels; they need a recipe of text or self kind")
-        for key in ("label_smoothing", "flip", "erasing", "ema"):
+        for key in ("label_smoothing", "erasing"):
             within(self, key, 0, 1)
         for key in ("mixup", "cutmix"):
             within(self, key, 0, math.inf)
@@ -54,12 +74,8 @@ class LabelRecipe(Recipe):
                 f"mixup and cutmix pair pictures: batch {self.batch} in {self.accumulate} parts"
                 " is odd"
             )
-        padding(self)
-        share(self, "crop_scale")
         if self.hold and (self.rand_augment or self.erasing):
             raise ValueError("rand_augment and erasing run in reading workers; use hold=false")
-        if not self.hold and self.crop == "shift":
-            raise ValueError("pictures that are read anew differ in size; use crop=resized")
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,7 @@ class SceneRecipe(LabelRecipe):
 
 
 @dataclass(frozen=True)
-class TextRecipe(Recipe):
+class TextRecipe(CroppedRecipe):
     """Captions, in the manner of CLIP; class names become captions through prompt templates.
 
     ``model.num_classes`` is the width of the shared space, into which the head projects; with 0
@@ -86,32 +102,20 @@ class TextRecipe(Recipe):
 
     Attributes:
         text: the text tower.
-        crop, padding, crop_scale, flip: as in ``LabelRecipe``.
         temperature: at the start; learned, never below 0.01.
-        ema: as in ``LabelRecipe``.
     """
 
     model: ViTConfig = field(default_factory=lambda: ViTConfig(num_classes=0))
     text: TextConfig = field(default_factory=TextConfig)
-    crop: Literal["shift", "resized"] = "shift"
-    padding: int = 6
     crop_scale: tuple[float, float] = (0.9, 1.0)
-    flip: float = 0.5
     temperature: float = 0.07
-    ema: float = 0.0
     supervision: str = field(default="text", init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key in ("flip", "ema"):
-            within(self, key, 0, 1)
         above(self, "temperature")
-        padding(self)
-        share(self, "crop_scale")
         if self.accumulate != 1:
             raise ValueError("the contrastive loss needs the whole batch at once; use accumulate=1")
-        if not self.hold and self.crop == "shift":
-            raise ValueError("pictures that are read anew differ in size; use crop=resized")
 
 
 @dataclass(frozen=True)

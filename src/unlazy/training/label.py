@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from unlazy.backbones.vit import ViT
-from unlazy.training.kinds import LabelRecipe, TextRecipe
+from unlazy.training.kinds import CroppedRecipe, LabelRecipe
 from unlazy.training.objective import Batch, generator_of
 from unlazy.training.views import Resized, Shift, Views
 
@@ -70,7 +70,7 @@ class Label:
         return {"model": self.averaged or self.trained}
 
 
-def cropped(recipe: LabelRecipe | TextRecipe) -> Views:
+def cropped(recipe: CroppedRecipe) -> Views:
     """One random crop of a held picture."""
     if recipe.crop == "shift":
         return Shift(recipe.padding, recipe.flip)

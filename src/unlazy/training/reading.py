@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unlazy.data.sample import Sample
-from unlazy.training.kinds import DistillRecipe, LabelRecipe, TextRecipe
+from unlazy.training.kinds import CroppedRecipe, DistillRecipe, LabelRecipe
 from unlazy.training.recipe import Recipe
 from unlazy.training.views import MEAN, STD, Colour
 
@@ -18,7 +18,7 @@ from unlazy.training.views import MEAN, STD, Colour
 class Single:
     """One random crop by timm: flips, RandAugment and random erasing as the recipe has them."""
 
-    def __init__(self, recipe: LabelRecipe | TextRecipe) -> None:
+    def __init__(self, recipe: CroppedRecipe) -> None:
         from timm.data.transforms_factory import create_transform
 
         label = recipe if isinstance(recipe, LabelRecipe) else None
@@ -88,7 +88,7 @@ def transform_of(recipe: Recipe) -> Callable[[Any], list[Tensor]]:
     """How a picture that is read becomes views."""
     if isinstance(recipe, DistillRecipe):
         return Several(recipe)
-    assert isinstance(recipe, LabelRecipe | TextRecipe)
+    assert isinstance(recipe, CroppedRecipe)
     return Single(recipe)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from unlazy.backbones.vit import ViTConfig
 
@@ -115,13 +115,6 @@ def above(recipe: Recipe, *keys: str) -> None:
     for key in keys:
         if not getattr(recipe, key) > 0:
             raise ValueError(f"{key} must be above 0, not {getattr(recipe, key)}")
-
-
-def padding(recipe: Any) -> None:
-    """Reflected pixels come from within the picture."""
-    most = recipe.model.img_size - 1 if recipe.crop == "shift" else math.inf
-    if not 0 <= recipe.padding <= most:
-        raise ValueError(f"padding lies in 0..{most} for {recipe.model.img_size} px pictures")
 
 
 def share(recipe: Recipe, key: str) -> None:
