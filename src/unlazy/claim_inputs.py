@@ -115,7 +115,6 @@ def _probed(
     Without a training split, those that need no labels learn from every second picture and are
     asked about the others; their Records say so.
     """
-    from unlazy import distributed
     from unlazy.catalog import find
     from unlazy.report.claims.content import FEWEST, PROBES, settings
     from unlazy.report.claims.evidence import lacking
@@ -135,13 +134,27 @@ def _probed(
     ]
     if not chosen:
         return {}, not_run
+    outcomes, failed = _run(found.label, chosen, backbone, data, options, keep)
+    return {each.benchmark.name: _told(each, halved) for each in outcomes}, not_run | failed
+
+
+def _run(
+    label: str, chosen: list[Any], backbone: Any, data: Data, options: Options, keep: Path
+) -> tuple[list[Any], dict[str, str]]:
+    """Outcomes of probes, and why others failed: in one go or, where that fails, one by one."""
+    from unlazy import distributed
+
     try:
-        outcomes = run_several(chosen, backbone, data, options, label=found.label, keep=keep)
+        return run_several(chosen, backbone, data, options, label=label, keep=keep), {}
     except ValueError as problem:  # too few pictures, norms out of range: other claims still stand
-        if not distributed.all_failed(f"claims/{found.label}/probes"):
+        names = [each.name for each in chosen]
+        if not distributed.all_failed(f"claims/{label}/{'+'.join(names)}"):
             raise
-        return {}, not_run | {each.name: str(problem) for each in chosen}
-    return {each.benchmark.name: _told(each, halved) for each in outcomes}, not_run
+        if len(chosen) == 1:
+            return [], {names[0]: str(problem)}
+    alone = [_run(label, [each], backbone, data, options, keep) for each in chosen]
+    outcomes = [outcome for done, _ in alone for outcome in done]
+    return outcomes, {name: why for _, failed in alone for name, why in failed.items()}
 
 
 def _halves(data: Data) -> Data:

@@ -165,15 +165,15 @@ def _tell(outcomes: Sequence[Any], output: Path) -> None:
         Console().print(table)
         for note in outcome.record.verdict:
             Console().print(f"Note: {note}.", highlight=False)
-    _tell_problems(outcomes)
+    tell_problems([outcome.record for outcome in outcomes])
     print(f"Records: {output}")
 
 
-def _tell_problems(outcomes: Sequence[Any]) -> None:
+def tell_problems(records: Sequence[Any]) -> None:
     """How much was wrong in the annotations, with an example; all of it is in the Records."""
     from unlazy.data.annotated import examples
 
-    data = [outcome.record.data for outcome in outcomes]
+    data = [record.data for record in records]
     problems = {name: why for each in data for name, why in each.get("problems", {}).items()}
     if problems:
         print(

@@ -21,6 +21,7 @@ from unlazy.bench_inputs import (
     training_split,
 )
 from unlazy.claim_inputs import gather
+from unlazy.cli_bench import tell_problems
 from unlazy.inputs import Mistake, Options, Weights, backbone_of, labels_of, named_data
 from unlazy.report.energy import Energy
 
@@ -136,6 +137,7 @@ def _tell(judged: Sequence[Any], energy: Energy, failed: Mapping[str, str]) -> N
         console.print(f"\n{label}\n- not measured: {reason}")
     hours = sum(each.hours() for each in judged)
     console.print(f"\n{energy.said(hours)}")
+    tell_problems([record for each in judged for record in each.records(energy).values()])
 
 
 def _table(rows: Mapping[str, Sequence[str]], claims: Sequence[str], width: int) -> Any:

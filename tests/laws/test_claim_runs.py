@@ -33,6 +33,10 @@ def one(name="tiny"):
     model = timm.create_model(
         "vit_tiny_patch16_224", depth=2, embed_dim=24, num_heads=2, img_size=32, patch_size=8,
     )
+    with torch.no_grad():  # a neuron that fires at some patches makes high norms
+        model.blocks[-1].mlp.fc1.bias[0] = -1.5
+        model.blocks[-1].mlp.fc1.weight[0] *= 40
+        model.blocks[-1].mlp.fc2.weight[:, 0] *= 40
     return Counted(model, name=name, weights="random")
 
 def sick():
@@ -65,9 +69,19 @@ def seen(folder):
     return sum(counts)
 
 
-def record(folder, out):
-    found = json.loads((folder / out / "record.json").read_text())
+def record(folder, out, name="record"):
+    found = json.loads((folder / out / f"{name}.json").read_text())
     return found, found.pop("timing")
+
+
+def numbers(found):
+    """Measure, number -> value, as far as there is one."""
+    return {
+        (measure, key): each["value"]
+        for measure, values in found["values"].items()
+        for key, each in values.items()
+        if each["value"] is not None
+    }
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +120,7 @@ def test_ranks_agree_on_a_model_that_cannot_be_measured(folder, expected):
     claims = [each["verdict"] for each in alone["benchmark"]["claims"]]
     assert [each["verdict"] for each in found["benchmark"]["claims"]] == claims
     assert found["data"] == alone["data"]
+    for name in ("record", "position", "pixels"):
+        both, one = (numbers(record(folder, out, name)[0]) for out in ("both", "alone"))
+        assert both == pytest.approx(one, rel=1e-3, abs=1e-5), name
+    assert numbers(found)["norms", "max"] > 10  # the planted high norm

@@ -143,10 +143,16 @@ LESS = {"top1_outlier_minus_normal": Estimate(-0.3, -0.4, -0.2)}
 MORE = {"top1_outlier_minus_normal": Estimate(0.6, 0.5, 0.7)}
 ERROR = {
     "error_outlier_minus_normal": Estimate(600.0, 500.0, 700.0),
-    "r2_outlier": Estimate(0.2),
-    "r2_normal": Estimate(0.7),
+    "r2_outlier": Estimate(0.2, 0.1, 0.3),
+    "r2_normal": Estimate(0.7, 0.6, 0.8),
+    "r2_outlier_minus_normal": Estimate(-0.5, -0.6, -0.4),
 }
-TAUGHT = {"pictures": Estimate(40.0), "top1_normal": Estimate(0.6, 0.5, 0.7)}
+TAUGHT = {
+    "pictures": Estimate(40.0),
+    "top1_normal": Estimate(0.6, 0.5, 0.7),
+    "chance": Estimate(0.25),
+    "majority": Estimate(0.4),
+}
 GAIN = {**TAUGHT, "outlier_minus_normal": Estimate(0.2, 0.1, 0.3)}
 
 
@@ -164,8 +170,9 @@ def test_claim_4_takes_less_local_and_more_global():
     assert content(probed(gain=unsure), LINES).verdict == "cannot tell"
     better = {
         "error_outlier_minus_normal": Estimate(-600.0, -700.0, -500.0),
-        "r2_outlier": Estimate(0.8),
-        "r2_normal": Estimate(0.7),
+        "r2_outlier": Estimate(0.8, 0.7, 0.9),
+        "r2_normal": Estimate(0.7, 0.6, 0.8),
+        "r2_outlier_minus_normal": Estimate(0.1, 0.05, 0.15),
     }
     assert content(probed(error=better), LINES).verdict == "cannot tell"  # one less, one more
     assert content(probed(place=MORE, error=better), LINES).verdict == "does not hold"
@@ -178,7 +185,7 @@ def test_claim_4_takes_less_local_and_more_global():
     [
         ({**GAIN, "pictures": Estimate(29.0)}, "29 labelled pictures"),
         ({"pictures": Estimate(0.0), "training_pictures": Estimate(9.0)}, "0 labelled pictures"),
-        ({**GAIN, "top1_normal": Estimate(0.3, 0.2, 0.4)}, "than chance, 1 in 4"),
+        ({**GAIN, "top1_normal": Estimate(0.4, 0.3, 0.5)}, "than a guess, 0.4"),
     ],
 )
 def test_claim_4_says_why_the_class_could_not_be_tested(gain, said):
@@ -187,7 +194,7 @@ def test_claim_4_says_why_the_class_could_not_be_tested(gain, said):
     assert "The picture's class could not be tested: " in found.reason
     assert said in found.reason
     assert "class than the others" not in found.reason
-    either = {**GAIN, "top1_normal": Estimate(0.2), "top1_outlier": Estimate(0.5, 0.4, 0.6)}
+    either = {**GAIN, "top1_normal": Estimate(0.2), "top1_outlier": Estimate(0.5, 0.45, 0.6)}
     assert content(probed(gain=either), LINES).verdict == "holds"
 
 
@@ -211,9 +218,17 @@ def test_claim_4_does_not_call_few_outliers_at_different_places_guessable():
 
 
 def test_claim_4_ignores_errors_that_only_come_from_richer_pixels():
-    richer = {**ERROR, "r2_outlier": Estimate(0.9)}
-    found = content(probed(entropy=0.0, error=richer), LINES)
+    for share in (Estimate(0.2, 0.1, 0.3), Estimate(-0.1, -0.3, 0.1)):
+        richer = {**ERROR, "r2_outlier_minus_normal": share}
+        found = content(probed(entropy=0.0, error=richer), LINES)
+        assert found.verdict == "cannot tell"
+
+
+def test_claim_4_ignores_pixels_that_nothing_was_learned_of():
+    nothing = {"r2_outlier": Estimate(-0.9, -1.2, -0.6), "r2_normal": Estimate(0.0, -0.1, 0.1)}
+    found = content(probed(entropy=0.0, error={**ERROR, **nothing}), LINES)
     assert found.verdict == "cannot tell"
+    assert "tell nothing of their pixels" in found.reason
 
 
 def test_claim_5_takes_a_pair():

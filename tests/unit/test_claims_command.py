@@ -4,6 +4,7 @@ import dataclasses
 import html
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from unit.claim_evidence import CONFIG
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT
 from unlazy.cli import main
+from unlazy.data.tiny_imagenet import TinyImageNet
 
 TRAINING, PICTURES = 20, 32
 
@@ -189,6 +191,39 @@ def sick(folder):
     state["blocks.1.mlp.fc2.bias"][3] = 3e38  # sound as weights are; its squares are not
     state["blocks.1.mlp.fc2.weight"][3] = 3e38
     return f"file:{save_run(folder, CONFIG, state)}"
+
+
+def test_what_was_wrong_with_pictures_and_annotations_is_told(root, pair, tmp_path, capsys):
+    broken = tmp_path / "data"
+    shutil.copytree(root, broken)
+    (broken / "train" / "n01" / "images" / "n01_3.JPEG").write_bytes(b"no picture")
+    rows = (broken / "val" / "val_annotations.txt").read_text().splitlines()
+    rows[2] = "2.JPEG\tn01\t0\t0\ta\t63"
+    (broken / "val" / "val_annotations.txt").write_text("\n".join(rows))
+    out = tmp_path / "out"
+    done(["claims", pair[0], "--data", str(broken), "-o", str(out)])
+    assert "problems in the annotations of tiny-imagenet: 1" in capsys.readouterr().out
+    page = (out / "index.html").read_text()
+    assert "n01_3.JPEG" in page
+    assert "Problems in the annotations: 1" in page
+
+
+def test_labels_that_mean_something_else_in_training_are_no_test_of_the_class(
+    root, pair, tmp_path, monkeypatch
+):
+    kept = TinyImageNet.__init__
+
+    def turned(self, root, split="val", **given):
+        kept(self, root, split, **given)
+        if split == "train":
+            self.wnids = self.wnids[::-1]
+
+    monkeypatch.setattr(TinyImageNet, "__init__", turned)
+    done(["claims", pair[0], "--data", str(root), "-o", str(tmp_path)])
+    record = json.loads((tmp_path / "record.json").read_text())
+    why = record["benchmark"]["not_run"]
+    assert "mean something else" in why.pop("token-class")
+    assert not why.keys() & {"position", "pixels"}  # these need no labels
 
 
 def test_a_model_that_cannot_be_measured_does_not_end_the_others(pair, tmp_path, capsys):

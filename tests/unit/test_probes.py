@@ -252,12 +252,49 @@ def test_pictures_without_a_label_are_left_out():
     )
     data = {"training": Hidden(100, seed=1), "evaluated": Hidden(75, seed=2)}
     outcomes = run(classes_in_outliers, *probes, **data)
-    found, _ = values(outcomes, "token-class")
-    assert found["pictures"] == 3 * 4  # of 0 to 7, four have a label: 2, 3, 4 and 7
-    assert found["training_pictures"] == 4 * 4
     labels = [data["evaluated"][index].label for index in range(75) if index % 5 > 1]
+    found, _ = values(outcomes, "token-class")
+    assert found["pictures"] == int(0.02 * len(labels) * 16)  # the top 2 %, one a picture
+    assert 4 * 4 <= found["training_pictures"] <= 100 * 3 // 5
     right = values(outcomes, "register-heads")[0]["top1_cls_mean"] * len(labels) * 3  # seeds
     assert right == pytest.approx(round(right), abs=1e-4)
+    for outcome in outcomes:
+        skipped = outcome.record.skipped
+        assert {each["reason"] for each in skipped} == {"it has no label"}
+        assert len(skipped) == 2 * (75 + 100) // 5
+        assert outcome.record.data["n"] == len(labels)
+    assert outcomes[1].counted() == len(labels)
+
+
+def test_where_all_are_of_one_class_whichever_the_remark_says_so():
+    class Seventh(Rare):
+        def __getitem__(self, index):
+            return dataclasses.replace(super().__getitem__(index), label=7)
+
+    probe = TokenClassProbe(rates=(0.1,), epochs=1, batch=8, seeds=1)
+    [outcome] = run(
+        classes_in_outliers, probe, training=Seventh(50, seed=1), evaluated=Seventh(50, seed=2)
+    )
+    found, _ = values([outcome], "token-class")
+    assert found["majority"] == 1
+    assert any("of one class" in note for note in outcome.record.verdict)
+
+
+def test_guesses_are_told_beside_what_tokens_know(rare):
+    class Mostly(Rare):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            return sample if index % 3 else dataclasses.replace(sample, label=0)
+
+    probe = TokenClassProbe(rates=(0.1,), epochs=1, batch=8, seeds=1)
+    data = {"training": Mostly(100, seed=1), "evaluated": Mostly(100, seed=2)}
+    [outcome] = run(classes_in_outliers, probe, **data)
+    found, _ = values([outcome], "token-class")
+    rows = outcome.measured.seen["token_class"].kept["label"]
+    labels = np.array([int(each) for each in rows.values()])
+    assert found["chance"] == 1 / 4
+    assert found["majority"] == pytest.approx(np.bincount(labels).max() / len(labels))
+    assert dict(outcome.compared()).keys() >= {"a random class", "always the most frequent class"}
 
 
 def test_tokens_that_are_alike_know_as_much(rare):

@@ -51,7 +51,7 @@ class PixelProbe(Trained):
     method: Literal["closed_form", "adamw"] = "closed_form"
     optimizer: ClassVar[Literal["adam", "adamw", "sgd"]] = "adamw"
     name: ClassVar[str] = "pixels"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[frozenset[Need]] = frozenset({"training"})
     headline: ClassVar[Headline] = Headline(
         "pixels",

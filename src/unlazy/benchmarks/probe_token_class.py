@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.classification import BASELINES
 from unlazy.benchmarks.paper_b import TABLE_3
 from unlazy.benchmarks.probe import Learned
 from unlazy.benchmarks.probe_position import DARCET
@@ -45,7 +46,7 @@ class TokenClassProbe(Trained):
     pictures: int | None = 10_000
     batch: int = 64
     name: ClassVar[str] = "token-class"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     stores: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset({"labels", "training"})
     headline: ClassVar[Headline] = Headline(
@@ -53,6 +54,7 @@ class TokenClassProbe(Trained):
         "top1_outlier",
         count="pictures",
         others=(("normal tokens", "top1_normal"), ("CLS or mean patch", "top1_cls")),
+        baselines=BASELINES,
     )
     published: ClassVar[tuple[Published, ...]] = tuple(
         Published(f"{model}, {AS_NAMED[kind]}", value, source)
@@ -71,7 +73,8 @@ class TokenClassProbe(Trained):
         seen = learned.seen["token_class_training"]
         known = labels_in(seen)
         heads = {kind: self._fit(seen, kind, known, device) for kind in KINDS if len(known) > 1}
-        return [TokenClass(heads, learned.least, self.seeds, len(known))]
+        classes = len(set(known.values()))
+        return [TokenClass(heads, learned.least, self.seeds, len(known), classes)]
 
     def fit_any(self, seen: Seen, device: torch.device) -> Heads:
         """Classifiers of tokens of any norm.
@@ -113,7 +116,7 @@ class TokenClassProbe(Trained):
         if "top1_outlier" not in values.get("token_class", {}):
             return ("cannot tell: too few pictures have both outliers and other tokens",)
         said = [chosen_note(f"{kind} classifiers", heads[kind], self.rates) for kind in KINDS]
-        if heads["cls"].weight.shape[-1] == 1:
+        if measures[0].classes == 1:
             said.append("all training pictures are of one class: nothing is told apart")
         return tuple(said)
 

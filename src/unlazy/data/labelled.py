@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlazy.data.sample import Sample, Unreadable
+from unlazy.data.spread import Part
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labelled(Part):
     """A data set for what needs labels: a picture without one is skipped, and named.
 
     Negative labels stand for hidden ones, as in the test splits of Hugging Face ``datasets``.
@@ -29,16 +30,6 @@ class Labelled:
     def name_of(self, index: int) -> str:
         """The name of a picture, readable or not."""
         return getattr(self.dataset, "name_of", str)(index)
-
-    @property
-    def classes(self) -> Any:
-        """Names in the order of the labels; None where the data have none."""
-        return getattr(self.dataset, "classes", None)
-
-    @property
-    def problems(self) -> Any:
-        """Name -> what was wrong with an annotation; None where the data do not say."""
-        return getattr(self.dataset, "problems", None)
 
 
 def check_same_classes(name: str, evaluated: Any, training: Any) -> None:

@@ -7,8 +7,29 @@ from dataclasses import dataclass
 from typing import Any
 
 
+class Part:
+    """What a part of a data set says as the whole does; None where that does not."""
+
+    dataset: Any
+
+    @property
+    def classes(self) -> Any:
+        """Names in the order of the labels."""
+        return getattr(self.dataset, "classes", None)
+
+    @property
+    def wnids(self) -> Any:
+        """WordNet ids in the order of the labels."""
+        return getattr(self.dataset, "wnids", None)
+
+    @property
+    def problems(self) -> Any:
+        """Name -> what was wrong with an annotation."""
+        return getattr(self.dataset, "problems", None)
+
+
 @dataclass(frozen=True)
-class Spread:
+class Spread(Part):
     """Every so-manieth picture of a data set, ``count`` or fewer.
 
     >>> part = Spread(range(10), 5)
@@ -36,7 +57,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Chosen(Part):
     """The pictures of a data set at ``indices``, in that order.
 
     >>> part = Chosen("abcd", [3, 1])

@@ -213,6 +213,8 @@ class PixelErrors:
             found[f"mean_patch_error_{group}"] = float(spread[group])
             if spread[group] > 0:
                 found[f"r2_{group}"] = 1 - whole / float(spread[group])
+        if {"r2_normal", "r2_outlier"} <= found.keys():
+            found["r2_outlier_minus_normal"] = found["r2_outlier"] - found["r2_normal"]
         return found
 
 

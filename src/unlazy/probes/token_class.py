@@ -17,6 +17,7 @@ from torch import Tensor
 
 from unlazy import distributed
 from unlazy.ledger import Batch, Observation, Seen, Some
+from unlazy.metrics import guesses
 from unlazy.probes.bank import Bank, Heads
 from unlazy.probes.chosen import KINDS, UNKNOWN, chosen_tokens, labels_of
 from unlazy.probes.groups import over_seeds
@@ -104,26 +105,29 @@ class TokenClass:
     """How often each kind of token tells the class of its picture, on the same pictures.
 
     Rows, of the pictures with a label, an outlier and a normal token: ``right`` (3, S), in the
-    order of ``KINDS``.
+    order of ``KINDS``; ``label``, and ``of``, how many classes.
 
     Attributes:
         heads: kind -> classifiers (S, 1, D, C); empty where none could learn.
         least: norm from which a token is an outlier.
         seeds: how many tokens of a kind are drawn.
         training: pictures that the classifiers learned from.
+        classes: of these.
     """
 
     heads: Mapping[str, Heads]
     least: float
     seeds: int
     training: int = 0
+    classes: int = 0
     name: str = "token_class"
 
     @property
     def extremes(self) -> frozenset[str]:
         """Numbers of all pictures together."""
         return frozenset(
-            {"pictures", "training_pictures"} | {f"seed_sd_top1_{kind}" for kind in KINDS}
+            {"pictures", "training_pictures", "chance", "majority"}
+            | {f"seed_sd_top1_{kind}" for kind in KINDS}
         )
 
     @property
@@ -141,7 +145,13 @@ class TokenClass:
             rows = tokens[kind].expand(-1, self.seeds, -1).transpose(0, 1)  # (S, k, D)
             right.append(correct(self.heads[kind](rows)[:, 0], truth[which]).T)
         rows = torch.stack(right, dim=1)  # (k, 3, S)
-        return {"right": Some(which & known, rows[known[which]])}
+        tested = which & known
+        of = torch.full_like(truth, self.heads["cls"].weight.shape[-1])
+        return {
+            "right": Some(tested, rows[known[which]]),
+            "label": Some(tested, truth[tested]),
+            "of": Some(tested, of[tested]),
+        }
 
     def conclude(self, seen: Seen) -> dict[str, float]:
         rows = seen.rows("right") if "right" in seen else []
@@ -156,4 +166,5 @@ class TokenClass:
             "cls_minus_normal": top1["cls"] - top1["normal"],
             "pictures": float(len(rows)),
             "training_pictures": float(self.training),
+            **guesses(seen.stack("label"), seen.stack("of")),
         }

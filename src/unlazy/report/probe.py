@@ -9,6 +9,7 @@ from typing import Any
 from unlazy.backbones.base import Backbone
 from unlazy.batches import Used
 from unlazy.benchmarks.probe import Probe, prepare, shared_view
+from unlazy.data.labelled import Labelled
 from unlazy.ledger import Measure, estimates
 from unlazy.parts import Keep
 from unlazy.report.bench import Outcome, check_needs, record_for, sheet_of
@@ -31,7 +32,8 @@ def run_probes(
 ) -> list[Outcome]:
     """Run probes; under torchrun all ranks take part and get the same.
 
-    Times in the Records are of the pass that all probes share.
+    Times in the Records are of the pass that all probes share. Where one of them needs labels,
+    pictures without one are skipped, for all of them.
 
     Args:
         probes: with their parameters and distinct names.
@@ -55,6 +57,9 @@ def run_probes(
         check_needs(probe, evaluated, training, source)
     versions = tuple((probe, probe.version) for probe in probes)
     kept = None if keep is None else Keep(keep, {"probes": versions, "source": source})
+    if any("labels" in probe.needs for probe in probes):
+        evaluated = Labelled(evaluated)
+        training = None if training is None else Labelled(training)
     passing = Passing(backbone, batch_size, workers, progress, tokens=tokens)
     passes: Passes = {}
     inputs = passing.inputs(evaluated, training, kept, passes)

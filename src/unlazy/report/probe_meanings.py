@@ -42,6 +42,7 @@ _POSITION = _BOTH | {
 _PIXELS = _BOTH | {
     "error_outlier_minus_normal": "error of outliers minus that of normal tokens; above 0 they"
     " know less of their pixels",
+    "r2_outlier_minus_normal": "R² of outliers minus that of normal tokens",
 }
 _KINDS = {
     "cls": "CLS (without one: the mean patch)",
@@ -63,11 +64,12 @@ _TOKEN_CLASS = {
     "cls_minus_normal": "top-1 from CLS minus that from normal tokens, on the same pictures",
     "pictures": "pictures with an outlier and a normal token, which all this is measured on",
 }
-_TOKEN_CLASS["training_pictures"] = "training pictures with both, which was learned from"
 _GUESSES = {
     "chance": "top-1 of a random class",
     "majority": "top-1 of always naming the most frequent class",
 }
+_TOKEN_CLASS |= _GUESSES
+_TOKEN_CLASS["training_pictures"] = "training pictures with both, which was learned from"
 _REGISTER_HEADS = {
     "top1_cls_mean": "share of the pictures whose class is told from CLS and the mean patch",
     "top1_cls_mean_registers": "the same with registers beside them",

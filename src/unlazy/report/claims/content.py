@@ -12,7 +12,6 @@ from unlazy.report.claims.answer import Answer, Statistic, Thresholds, Verdict, 
 from unlazy.report.claims.evidence import Evidence
 from unlazy.report.claims.published import figures
 from unlazy.report.claims.single import NO_GROUP, presence, too_few
-from unlazy.report.sentences import number
 
 PROBES = ("position", "pixels", "token-class")
 POSITION_SHARE, POSITION_EPOCHS = 5, 10
@@ -79,15 +78,17 @@ def pixels(evidence: Evidence) -> Held:
     """What the error of reconstructed pixels says.
 
     The error also grows where pixels vary more, so the share of their variance that is told (R²)
-    must say the same, else it is unclear.
+    must say the same, else it is unclear. Void where the map tells nothing of either kind.
     """
     gain = figure(evidence, "pixels", "error_outlier_minus_normal")
     if gain is None:
         return "missing"
-    high, rest = (figure(evidence, "pixels", f"r2_{who}") for who in ("outlier", "normal"))
-    worse = high is None or rest is None or high.value < rest.value
+    told = (figure(evidence, "pixels", f"r2_{who}") for who in ("outlier", "normal"))
+    if not any(side(each, 0.0) == "holds" for each in told):
+        return "void"
     found = _LESS[side(gain, 0.0)]
-    return found if found == ("less" if worse else "more") else "unclear"
+    share = figure(evidence, "pixels", "r2_outlier_minus_normal")
+    return found if found == _MORE[side(share, 0.0)] else "unclear"
 
 
 def picture(evidence: Evidence, thresholds: Thresholds) -> Held:
@@ -101,8 +102,8 @@ def picture(evidence: Evidence, thresholds: Thresholds) -> Held:
 def untested(evidence: Evidence, thresholds: Thresholds) -> str:
     """Why a class probe that was run says nothing; "" where it does, or was not run.
 
-    That patches of one kind must tell the class more often than by chance is ours: else nothing was
-    learned that could differ.
+    That patches of one kind must tell the class more often than by chance, and than by naming the
+    most frequent class, is ours: else nothing was learned that could differ.
     """
     if "token-class" not in evidence.outcomes:
         return ""
@@ -115,11 +116,15 @@ def untested(evidence: Evidence, thresholds: Thresholds) -> str:
         )
     if figure(evidence, "token-class", "outlier_minus_normal") is None:
         return "nothing was learned of it"
-    classes = number(evidence.values, "labels", "classes", 1.0)
+    guess = max(
+        each.value
+        for name in ("chance", "majority")
+        if (each := figure(evidence, "token-class", name)) is not None
+    )
     known = (figure(evidence, "token-class", f"top1_{who}") for who in ("outlier", "normal"))
-    if any(side(each, 1 / max(1.0, classes)) == "holds" for each in known):
+    if any(side(each, guess) == "holds" for each in known):
         return ""
-    return f"no kind of patch tells it surely more often than chance, 1 in {classes:.0f}"
+    return f"no kind of patch tells it surely more often than a guess, {guess:.3g}"
 
 
 def content(evidence: Evidence, thresholds: Thresholds) -> Answer:
@@ -174,12 +179,19 @@ def _told(evidence: Evidence, local: Sequence[Held], overall: Held, why: str) ->
         "less": "hold less of {what} than the others",
         "more": "hold more of {what} than the others",
         "unclear": "differ from the others in {what} by no more than chance may",
-        "void": "keep to the same places, so that {what} can be guessed and says nothing",
+    }
+    void = {
+        "their position": "keep to the same places, so that their position can be guessed",
+        "their pixels": "and the others let the probe tell nothing of their pixels",
     }
     tests = [("their position", local[0]), ("their pixels", local[1])]
     if not why:
         tests.append(("the picture's class", overall))
-    found = [words[held].format(what=what) for what, held in tests if held != "missing"]
+    found = [
+        void[what] if held == "void" else words[held].format(what=what)
+        for what, held in tests
+        if held != "missing"
+    ]
     said = f"The top 2 % by norm {'; '.join(found)}." if found else ""
     lost = f"The picture's class could not be tested: {why}." if why else ""
     return " ".join(each for each in (said, lost, _not_run(evidence)) if each)
@@ -210,9 +222,11 @@ _ROWS = (
     ("pixels", "value_error_outlier", "pixels: squared error a value, top 2 %"),
     ("pixels", "r2_normal", "pixels: share of their variance told (R²), other patches"),
     ("pixels", "r2_outlier", "pixels: share of their variance told (R²), top 2 %"),
+    ("pixels", "r2_outlier_minus_normal", "pixels: R², top 2 % minus other patches"),
     ("token-class", "top1_cls", "class: top-1 from the class token or mean"),
     ("token-class", "top1_normal", "class: top-1 from another patch"),
     ("token-class", "top1_outlier", "class: top-1 from a top-2 % patch"),
+    ("token-class", "majority", "class: top-1 of always naming the most frequent one"),
     ("token-class", "outlier_minus_normal", "class: top-2 % patch minus another patch"),
     ("token-class", "cls_minus_outlier", "class: class token minus top-2 % patch"),
 )

@@ -27,7 +27,7 @@ from unlazy.report.record import record_of
 from unlazy.report.sentences import Values, number
 from unlazy.tokens import Facts
 
-CLAIMS_VERSION = 4  # bump when any number or verdict could change
+CLAIMS_VERSION = 5  # bump when any number or verdict could change
 RESAMPLES = 1000
 
 
@@ -142,6 +142,7 @@ def observe(
             each.name: estimates(each, measured.seen[each.name], seed=seed) for each in measures
         },
         seed=seed,
+        problems=getattr(dataset, "problems", None),
     )
     by_name = {each.name: each for each in measures}
     findings = Findings(label, backbone.facts, record, by_name, measured, ())

@@ -53,6 +53,11 @@ class Judged:
             ),
         )
 
+    def records(self, energy: Energy) -> dict[str, Record]:
+        """``record``, of the verdicts, and by name those of probes and benchmarks."""
+        others = {name: outcome.record for name, outcome in self.evidence.outcomes.items()}
+        return {"record": self.record(energy), **others}
+
 
 def judge(everyone: Sequence[Evidence], thresholds: Thresholds = Thresholds()) -> list[Judged]:
     """The five answers of every model; those with random weights are controls of the others."""
@@ -103,6 +108,5 @@ def write_records(
         OSError: the folder cannot be written.
     """
     for each, suffix in zip(judged, suffixes, strict=True):
-        each.record(energy).write(out / f"record{suffix}.json")
-        for name, outcome in each.evidence.outcomes.items():
-            outcome.record.write(out / f"{name}{suffix}.json")
+        for name, record in each.records(energy).items():
+            record.write(out / f"{name}{suffix}.json")

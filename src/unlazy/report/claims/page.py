@@ -54,7 +54,7 @@ def render(judged: Sequence[Judged], energy: Energy, failed: Mapping[str, str]) 
             "spent": energy.said(sum(each.hours() for each in judged)),
             "energy_stated": energy.power is not None,
             "failed": failed,
-            "models": [_model(each) for each in judged],
+            "models": [_model(each, energy) for each in judged],
             "claims": [_claim(place, judged) for place in range(len(CLAIMS))],
             "thresholds": [
                 (name.replace("_", " "), readable(value), meaning, source)
@@ -64,18 +64,21 @@ def render(judged: Sequence[Judged], energy: Energy, failed: Mapping[str, str]) 
     )
 
 
-def _model(one: Judged) -> dict[str, Any]:
+def _model(one: Judged, energy: Energy) -> dict[str, Any]:
     """What a column of the summary is, and its circumstances."""
-    evidence, record = one.evidence, one.record()
+    evidence, record = one.evidence, one.record(energy)
     plain = json.loads(record.to_json())
+    problems = plain["data"].pop("problems", {})
     parts = ("model", "data", "parameters", "timing", "environment")
+    skipped = [item for each in one.records(energy).values() for item in each.skipped]
     return {
         "label": evidence.label,
         "control": evidence.control,
         "parameters": millions(evidence.parameters),
         "registers": evidence.facts.num_registers,
         "badges": [badge(each) for each in one.answers],
-        "skipped": record.skipped,
+        "skipped": list({item["name"]: item for item in skipped}.values()),
+        "problems": problems,
         "tables": numbers.tables([evidence.findings]),
         "sections": [(part, numbers.flattened(plain[part])) for part in parts],
     }
