@@ -198,6 +198,12 @@ class Trace(Mapping[Site, Tokens]):
         return len(self._tokens)
 
 
+CROP = 224 / 256
+"""What evaluations on ImageNet show of the short side, where a model does not state another."""
+SMALL = 128
+"""Models of smaller sides, in pixels, are shown pictures whole."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is known of a model before it runs.
@@ -220,6 +226,9 @@ class Facts:
         activation: the MLP's non-linearity.
         streams: what can be read.
         interpolation: how photographs are resized for this model.
+        any_size: whether it takes other sides than its native ones.
+        crop_pct: share of the short side that the model's own evaluation shows, of the middle;
+            None: it squashes the whole picture to ``size``.
     """
 
     name: str
@@ -241,6 +250,7 @@ class Facts:
     streams: frozenset[str] = frozenset(STREAMS)
     interpolation: str = "bicubic"
     any_size: bool = True
+    crop_pct: float | None = CROP
 
 
 def resolve(site: Site, depth: int) -> Site:

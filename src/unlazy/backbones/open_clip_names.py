@@ -30,7 +30,7 @@ class Entry:
     Attributes:
         arch, tag: the two halves of ``ARCH/TAG``; the tag may be missing.
         config: open_clip's model configuration.
-        mean, std, interpolation: preprocessing of the tag's weights.
+        mean, std, interpolation, resize_mode: preprocessing of the tag's weights.
     """
 
     arch: str
@@ -39,6 +39,7 @@ class Entry:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: str
+    resize_mode: str
 
     @property
     def name(self) -> str:
@@ -48,7 +49,9 @@ class Entry:
     def describe(self, facts: dict[str, Any]) -> Facts:
         """Facts of a tower, completed with what the entry knows."""
         known = {"name": self.name, "mean": self.mean, "std": self.std, "supervision": "text"}
-        return Facts(**{**facts, **known, "interpolation": self.interpolation})
+        crop = None if self.resize_mode == "squash" else 1.0
+        own = {"interpolation": self.interpolation, "crop_pct": crop}
+        return Facts(**{**facts, **known, **own})
 
 
 def library() -> ModuleType:
@@ -149,12 +152,13 @@ def _check_activation(arch: str, tag: str, config: dict[str, Any]) -> None:
 
 def _preprocessing(
     arch: str, tag: str | None, tags: Sequence[str], *, exact: bool
-) -> tuple[tuple, tuple, str]:
-    """Mean, std and interpolation of a tag; without one, what the architecture's tags share."""
+) -> tuple[tuple, tuple, str, str]:
+    """Mean, std, filter and resizing of a tag; without one, what the architecture's tags share."""
     open_clip = library()
     configs = [open_clip.get_pretrained_cfg(arch, each) for each in ([tag] if tag else tags)]
     found = [
-        (tuple(config["mean"]), tuple(config["std"]), config["interpolation"]) for config in configs
+        (tuple(each["mean"]), tuple(each["std"]), each["interpolation"], each["resize_mode"])
+        for each in configs
     ]
     if exact and len(set(found)) > 1:
         raise ValueError(
@@ -163,4 +167,4 @@ def _preprocessing(
         )
     if found:
         return found[0]
-    return open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD, "bicubic"
+    return open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD, "bicubic", "shortest"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from unlazy.backbones.base import Call, trained_head
 from unlazy.backbones.plain import PlainViT, Projections, split_heads
-from unlazy.tokens import EMBED, FINAL, SHARED, STREAMS, Facts, Site
+from unlazy.tokens import CROP, EMBED, FINAL, SHARED, STREAMS, Facts, Site
 
 TEXT_TAGS = ("clip", "siglip", "openai", "laion", "datacomp", "metaclip", "webli", "dfn", "pe_core")
 SELF_TAGS = ("dino", "mae", "lvd", "ijepa", "sat493m", "lunit", ".mim_")
@@ -46,17 +46,19 @@ def supervision(name: str) -> str:
 
 
 def preprocessing(model: nn.Module, usual: str) -> dict[str, Any]:
-    """Mean, std and interpolation that timm states of a model's weights.
+    """Mean, std, interpolation and crop that timm states of a model's weights.
 
     Args:
         model: as timm built it; without a configuration, ImageNet's mean and std are taken.
         usual: the interpolation where none is stated.
     """
     config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
+    squashed = config.get("crop_mode") == "squash"
     return {
         "mean": tuple(config.get("mean", (0.485, 0.456, 0.406))),
         "std": tuple(config.get("std", (0.229, 0.224, 0.225))),
         "interpolation": config.get("interpolation") or usual,
+        "crop_pct": None if squashed else config.get("crop_pct") or CROP,
     }
 
 

@@ -6,6 +6,7 @@ position embedding is resized to others.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import OrderedDict
 from pathlib import Path
@@ -30,7 +31,7 @@ from unlazy.backbones.weights import (
     stripped,
 )
 from unlazy.catalog import UnknownName, suggest
-from unlazy.tokens import EMBED, FINAL, SHARED, Facts, Site
+from unlazy.tokens import CROP, EMBED, FINAL, SHARED, Facts, Site
 
 VITS = ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14")
 RESNETS = (
@@ -141,9 +142,27 @@ def wrap(model: nn.Module, *, name: str, weights: str, size: int | None = None) 
         size: side of a ResNet's native images, in pixels; a ViT states its own.
     """
     if isinstance(model, VisionTransformer):
-        return TorchvisionViT(model, name=name, weights=weights)
-    side = size or RESNET_SIZE
-    return ResNet(model, library="torchvision", name=name, weights=weights, size=(side, side))
+        backbone: Any = TorchvisionViT(model, name=name, weights=weights)
+    else:
+        side = size or RESNET_SIZE
+        backbone = ResNet(
+            *(model,), library="torchvision", name=name, weights=weights, size=(side, side)
+        )
+    backbone.facts = dataclasses.replace(backbone.facts, crop_pct=_crop(name))
+    return backbone
+
+
+def _crop(name: str) -> float:
+    """The share of the short side that the evaluation of a name's published weights shows.
+
+    >>> round(224 / _crop("vit_l_16")), _crop("mine")
+    (242, 0.875)
+    """
+    try:
+        shown: Any = _published(*name.partition(".")[::2]).transforms()
+    except (UnknownName, ValueError):  # a model of the user's
+        return CROP
+    return shown.crop_size[0] / shown.resize_size[0]
 
 
 def load(name: str, *, weights: Weights, size: int | None = None) -> Backbone:

@@ -13,7 +13,7 @@ from unlazy.backbones.base import Call
 from unlazy.backbones.plain import PlainViT, Projections
 from unlazy.backbones.vit import ViT
 from unlazy.backbones.vit_files import MEAN, STD
-from unlazy.tokens import EMBED, FINAL, SHARED, STREAMS, Facts, Site, Tokens
+from unlazy.tokens import CROP, EMBED, FINAL, SHARED, SMALL, STREAMS, Facts, Site, Tokens
 
 
 class TrainedViT(PlainViT):
@@ -54,6 +54,7 @@ class TrainedViT(PlainViT):
             activation="GELU",
             streams=frozenset(STREAMS),
             interpolation="bicubic",
+            crop_pct=CROP if config.img_size >= SMALL else 1.0,
             any_size=True,
         )
         super().__init__(model, facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -21,7 +22,7 @@ from unlazy.geometry import View
 from unlazy.ledger import Batch, Measure, Observation, Seen
 from unlazy.measure import Measured
 from unlazy.metrics import guesses
-from unlazy.tokens import Facts, Site, Trace
+from unlazy.tokens import CROP, SMALL, Facts, Site, Trace
 
 _LABEL = "A, ablation under label supervision"
 TIE = 1e-6
@@ -142,8 +143,17 @@ def among(training: Any, evaluated: int) -> Spread:
 def usual_view(facts: Facts) -> View:
     """The middle of the picture, its short side 256 pixels for 224; small ones are shown whole."""
     side = min(facts.size)
-    resize = round(side * 256 / 224) if side >= 128 else None
+    resize = round(side / CROP) if side >= SMALL else None
     filter_of: Any = facts.interpolation  # of View's two
+    return View(facts.size, resize=resize, interpolation=filter_of)
+
+
+def own_view(facts: Facts) -> View:
+    """As the model's own evaluation shows pictures, from which its published accuracy is."""
+    filter_of: Any = facts.interpolation  # of View's two
+    if facts.crop_pct is None:
+        return View(facts.size, "squash", filter_of)
+    resize = math.floor(min(facts.size) / facts.crop_pct + 1e-6)  # timm rounds down
     return View(facts.size, resize=resize, interpolation=filter_of)
 
 
@@ -223,7 +233,7 @@ class Classification(Told):
     """Top-1 by the classifier that the model was trained with: its head, or its class names."""
 
     name: ClassVar[str] = "classification"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
     headline: ClassVar[Headline] = Headline("accuracy", "top1", baselines=BASELINES)
     published: ClassVar[tuple[Published, ...]] = (
@@ -232,6 +242,10 @@ class Classification(Told):
         Published("ViT-B/32, LazyStrike, 1 patch", TABLE_10["M = 1"].imagenet, _LABEL),
         Published("ViT-B/32, LazyStrike, all = mean", TABLE_10["M = 49 (Full)"].imagenet, _LABEL),
     )
+
+    def view(self, facts: Facts) -> View:
+        """The model's own."""
+        return own_view(facts)
 
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
         """One pass.

@@ -5,6 +5,7 @@ Source: *Vision Transformers Need More Than Registers*, section 3 and Tables 1, 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -79,7 +80,9 @@ class BoxHits:
         against: ``image``, the vector that supervision saw; ``cls``, the CLS token in the same
             space, as the public evaluator does even where CLS was not trained.
         rule: ``overlap``, patch and box share an area; ``center``, the patch's centre is inside;
-            ``released``, as the public evaluator, also a patch that the box only ends at.
+            ``released``, as the public evaluator, also a patch that the box only ends at. It counts
+            pictures whose box is not in view too: a box above or to the left is hit by the first
+            patches there, one below or to the right by none.
     """
 
     score: Score = "cosine"
@@ -96,7 +99,7 @@ class BoxHits:
         return frozenset({SHARED})
 
     def observe(self, trace: Trace, batch: Batch) -> Observation:
-        """Rows of the pictures that have a box in view.
+        """Rows of the pictures that have a box in view, with ``released`` of all that have one.
 
         Raises:
             ValueError: scored against CLS, which the model has not.
@@ -104,13 +107,16 @@ class BoxHits:
         maps = score_maps(trace, score=self.score, against=self.against)
         size = (batch.pixels.shape[-2], batch.pixels.shape[-1])
         rows: list[list[float]] = []
-        which = [bool(view.kept is not None and view.kept.any()) for view in batch.views]
+        counted = [
+            None if view.kept is None else view.kept | (self.rule == "released")
+            for view in batch.views
+        ]
+        which = [each is not None and bool(each.any()) for each in counted]
         for place in np.flatnonzero(which):
-            view = batch.views[place]
+            view, chosen = batch.views[place], counted[place]
             assert view.boxes is not None
-            assert view.kept is not None
             assert view.shares is not None
-            boxes = view.boxes[view.kept]
+            boxes = view.boxes[chosen]
             hit = box_to_grid(boxes, maps.shape[1:], size=size, rule=self.rule).any(dim=0).numpy()
             rows.append(
                 [
@@ -118,7 +124,7 @@ class BoxHits:
                     chance(hit),
                     centre(hit),
                     ranking_auc(maps[place], hit),
-                    view.shares[view.kept][0].item(),
+                    view.shares[chosen][0].item(),
                     len(view.boxes),
                 ]
             )
@@ -167,7 +173,8 @@ def _mean(row: np.ndarray) -> float:
 class PointInBox:
     """Share of the pictures whose highest-scoring patch hits the object's box.
 
-    Papers mean pictures with a single box at 224 px after a resize to 256; they do not say that
+    Papers mean pictures with a single box at 224 px after a bilinear resize to 256, so that all
+    models are asked about the same pixels; they do not say that
     the public evaluator keeps boxes under 25 % of the area alone. Chance depends on the patch
     size: compare it, and always-the-centre, before models.
     """
@@ -176,7 +183,7 @@ class PointInBox:
     against: Against = "image"
     rule: Rule = "overlap"
     name: ClassVar[str] = "point-in-box"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[frozenset[Need]] = frozenset({"boxes"})
     headline: ClassVar[Headline] = Headline(
         "point_in_box",
@@ -209,8 +216,8 @@ class PointInBox:
     )
 
     def view(self, facts: Facts) -> View:
-        """The middle of the picture, as for classification."""
-        return usual_view(facts)
+        """The middle of the picture: 256 to 224 pixels, by the public evaluator's filter."""
+        return dataclasses.replace(usual_view(facts), interpolation="bilinear")
 
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
         """One pass."""

@@ -12,9 +12,11 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
-from unlazy.benchmarks.classification import BASELINES, Accuracy, Told
+from unlazy.benchmarks.classification import BASELINES, Accuracy, Told, own_view
 from unlazy.benchmarks.paper_a import TABLE_9
+from unlazy.geometry import View
 from unlazy.ledger import Measure
+from unlazy.tokens import Facts
 
 _TEXT = "A, ablation under text supervision"
 
@@ -32,7 +34,7 @@ class ZeroShot(Told):
 
     templates: Literal["openai", "simple"] = "openai"
     name: ClassVar[str] = "zero-shot-classification"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
     headline: ClassVar[Headline] = Headline("zero_shot", "top1", baselines=BASELINES)
     published: ClassVar[tuple[Published, ...]] = (
@@ -41,6 +43,10 @@ class ZeroShot(Told):
         Published("ViT-B/16, LazyStrike, 1 patch", TABLE_9["M = 1"].imagenet, _TEXT),
         Published("ViT-B/16, LazyStrike, half", TABLE_9["M = 98"].imagenet, _TEXT),
     )
+
+    def view(self, facts: Facts) -> View:
+        """The model's own."""
+        return own_view(facts)
 
     def measures(self, inputs: Inputs) -> Sequence[Measure]:
         """Passes the class names through the text tower first.
