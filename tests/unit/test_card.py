@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
+from unlazy.catalog import load_backbone
 from unlazy.cli import main
 from unlazy.data.tiny_imagenet import TinyImageNet
 from unlazy.report.card import Splits, bundle
@@ -54,7 +56,7 @@ def test_train_card_bundle_and_report(data, tmp_path, monkeypatch, capsys):
     small = recipes.LabelRecipe(
         "small", model=recipes.ViTConfig(embed_dim=16, depth=1, num_classes=2)
     )
-    small = dataclasses.replace(small, epochs=2, batch=8)
+    small = dataclasses.replace(small, epochs=2, batch=8, keep_every=2)
     monkeypatch.setattr(recipes, "tiny_label", lambda: small)
     run, shipped = tmp_path / "run", tmp_path / "shipped"
     shipped.mkdir()
@@ -70,6 +72,9 @@ def test_train_card_bundle_and_report(data, tmp_path, monkeypatch, capsys):
     splits = Splits("tiny-imagenet", TinyImageNet(data, "train"), TinyImageNet(data, "val"))
     bundle(run, splits, shipped, "small")
     assert json.loads((shipped / "small.json").read_text())["n"] == 6
+    for path in (run, run / "steps" / "00000002", run / "shipped"):
+        assert load_backbone(f"file:{path}").label_names == list(WNIDS)
+    assert json.loads((shipped / "small.json").read_text())["label_names"] == list(WNIDS)
     weights = load_file(shipped / "small.safetensors")
     assert {str(tensor.dtype) for tensor in weights.values()} == {"torch.float16"}
     out = tmp_path / "out"
@@ -79,13 +84,20 @@ def test_train_card_bundle_and_report(data, tmp_path, monkeypatch, capsys):
     record = json.loads((out / "record.json").read_text())
     assert record["data"]["boxes"] == 6
     assert record["model"]["name"] == "file:run"
+    bench = ["bench", f"file:{run}", "classification", "--workers", 0, "-o", out, "--data"]
+    command(*bench, data)
+    turned = tmp_path / "turned"
+    shutil.copytree(data, turned)
+    (turned / "wnids.txt").write_text("\n".join(WNIDS[::-1]))
+    with pytest.raises(SystemExit):
+        main([str(word) for word in (*bench, turned)])
+    assert f"label 0 is '{WNIDS[0]}' there and '{WNIDS[1]}' here" in capsys.readouterr().err
 
 
 def test_shipped_models_are_small_and_load():
     from importlib import resources
 
     from unlazy.backbones import bundled
-    from unlazy.catalog import load_backbone
 
     folder = resources.files("unlazy") / "bundled"
     names = [name for group in bundled.names().values() for name in group]

@@ -315,6 +315,8 @@ def test_a_saved_model_of_text_supervision_stays_one(tmp_path):
     assert torch.equal(saved.classify(saved.encode(x)), shipped.classify(shipped.encode(x)))
     again = ViT.from_pretrained(tmp_path / "mine")
     assert again.supervision == "text"
+    assert len(shipped.label_names) == 200
+    assert again.label_names == saved.label_names == shipped.label_names
     assert torch.equal(again.class_vectors, shipped.model.class_vectors)
 
 

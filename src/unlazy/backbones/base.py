@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -72,6 +72,7 @@ class Backbone(nn.Module, ABC):
     fix: str | None = None  # the name of the fix under which it runs
     fix_settings: Any = None  # that fix itself, with what its calibration found
     precision: torch.dtype | None = None  # of autocast while traced; None: that of the weights
+    label_names: Sequence[str] | None = None  # WordNet ids or names, in the classifier's order
     texts: Any = None  # the text tower beside it, see open_clip_text; None where there is none
 
     def __init__(self, model: nn.Module, facts: Facts) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from unlazy.backbones.base import Backbone
 from unlazy.backbones.text_tower import RunTexts
-from unlazy.backbones.vit_files import CLASSES, WEIGHTS, read_vectors
+from unlazy.backbones.vit_files import CLASSES, LABELS, WEIGHTS, read_vectors
 from unlazy.catalog import UnknownName, suggest
 
 FOLDER = resources.files("unlazy") / "bundled"
@@ -39,10 +39,10 @@ def load(name: str, *, weights: Any = "pretrained", size: int | None = None) -> 
     """A shipped model; ``weights`` as in ``catalog.load_backbone``, ``size`` is not needed."""
     found = card(name)
     if weights != "pretrained":
-        return _build(found["recipe"], name=f"bundled:{name}", weights=weights)
+        return _build(found, name=f"bundled:{name}", weights=weights)
     with resources.as_file(FOLDER) as folder:
         return _build(
-            found["recipe"],
+            found,
             name=f"bundled:{name}",
             weights=folder / f"{name}.safetensors",
             classes=folder / f"{name}.{CLASSES}",
@@ -56,27 +56,31 @@ def load_run(folder: str, *, weights: Any = "pretrained", size: int | None = Non
         UnknownName: the folder is neither.
     """
     run = Path(folder)
-    recipe = _described(run)
-    if recipe is None or not (run / WEIGHTS).is_file():
-        missing = WEIGHTS if recipe is not None else "recipe.json"
+    found = _described(run)
+    if found is None or not (run / WEIGHTS).is_file():
+        missing = WEIGHTS if found is not None else "recipe.json"
         raise UnknownName(
             f"{folder} is no finished run, nor a saved model: {missing} is missing."
             " For weights of a known architecture use --checkpoint FILE with timm:NAME."
         )
     chosen = run / WEIGHTS if weights == "pretrained" else weights
-    found = _build(recipe, name=f"file:{run.name}", weights=chosen, classes=run / CLASSES)
+    backbone = _build(found, name=f"file:{run.name}", weights=chosen, classes=run / CLASSES)
     if weights == "pretrained":
-        found.texts = RunTexts.of(run, recipe)
-    return found
+        backbone.texts = RunTexts.of(run, found["recipe"])
+    return backbone
 
 
 def _described(folder: Path) -> dict[str, Any] | None:
-    """The recipe of a run; of a saved model, what its configuration says; None without either.
+    """Recipe and label names of a run; of a saved model, as its configuration says; None: neither.
 
     One that does not say how it was supervised is taken for label supervision if it has a head.
     """
     if (folder / "recipe.json").is_file():
-        return json.loads((folder / "recipe.json").read_text())
+        recipe = json.loads((folder / "recipe.json").read_text())
+        labels = folder / LABELS
+        return {"recipe": recipe} | (
+            {"label_names": json.loads(labels.read_text())} if labels.is_file() else {}
+        )
     if not (folder / "config.json").is_file():
         return None
     config = json.loads((folder / "config.json").read_text())
@@ -84,16 +88,17 @@ def _described(folder: Path) -> dict[str, Any] | None:
     if not isinstance(fields, dict):
         return None
     usual = "label" if fields.get("num_classes") else "self"
-    return {"model": fields, "supervision": config.get("supervision") or usual}
+    recipe = {"model": fields, "supervision": config.get("supervision") or usual}
+    return {"recipe": recipe, "label_names": config.get("label_names")}
 
 
 def _build(
-    recipe: dict[str, Any], *, name: str, weights: Any, classes: Path | None = None
+    found: dict[str, Any], *, name: str, weights: Any, classes: Path | None = None
 ) -> Backbone:
     """The model of a recipe, of which ``model`` and ``supervision`` are read.
 
     Args:
-        recipe: fields of a recipe.
+        found: ``recipe``, and ``label_names`` where they are known.
         name: of the model.
         weights: "random" or a file.
         classes: a file with the vectors of the classes, if it is there; needs trained weights.
@@ -105,6 +110,7 @@ def _build(
     from unlazy.backbones.vit import ViT, ViTConfig
     from unlazy.backbones.vit_files import load_weights
 
+    recipe, labels = found["recipe"], found.get("label_names")
     supervision = recipe.get("supervision", "label")
     try:
         if supervision not in SUPERVISIONS:
@@ -117,6 +123,9 @@ def _build(
     source = "random" if weights == "random" else Path(weights).name
     vectors = None if weights == "random" or classes is None else read_vectors(classes)
     model.supervision, model.class_vectors = supervision, vectors  # for ``save_pretrained``
-    return TrainedViT(
+    model.label_names = labels
+    backbone = TrainedViT(
         model, name=name, weights=source, supervision=supervision, class_vectors=vectors
     )
+    backbone.label_names = labels
+    return backbone

@@ -2,7 +2,7 @@
 
 A folder holds ``model.safetensors`` with timm's names and shapes, and ``config.json``: under
 ``unlazy`` all fields of ``ViTConfig``, under ``supervision`` how it was trained, beside them what
-timm needs to build the same function, where timm can: then
+timm needs to build the same function, where timm can, and as timm has it ``label_names``: then
 ``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads it as well. ``classes.safetensors``
 holds the vectors of classes that texts named, where there are any.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ WEIGHTS = "model.safetensors"
 CLASSES = "classes.safetensors"
 """Vectors (C, E) of the training data's classes, where texts were the supervision."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+LABELS = "labels.json"
+"""Of a run: what its labels mean, WordNet ids or names, in their order."""
 POOLS = {"cls": "token", "mean": "avg", "max": "max"}
 
 
@@ -41,6 +44,7 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
     config: ViTConfig
     supervision: str | None = None  # how it was trained, where that is known
     class_vectors: Tensor | None = None
+    label_names: Sequence[str] | None = None
 
     def _save_pretrained(self, save_directory: Path) -> None:
         model: Any = self
@@ -50,7 +54,8 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
         )
         if self.class_vectors is not None:
             save_file({"vectors": self.class_vectors.cpu()}, save_directory / CLASSES)
-        own = {"supervision": self.supervision} if self.supervision else {}
+        about = {"supervision": self.supervision, "label_names": self.label_names}
+        own = {key: value for key, value in about.items() if value}
         written = json.dumps(config_file(self.config) | own, indent=2)
         (save_directory / "config.json").write_text(written + "\n")
 
@@ -95,7 +100,7 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
         folder = Path(model_id)
         made: Any = cls
         model = made(dataclasses.replace(ViTConfig.from_fields(config["unlazy"]), **changes))
-        model.supervision = config.get("supervision")
+        model.supervision, model.label_names = config.get("supervision"), config.get("label_names")
         if folder.is_dir():
             path, vectors = folder / WEIGHTS, folder / CLASSES
         else:

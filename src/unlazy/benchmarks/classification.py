@@ -29,6 +29,10 @@ TIE = 1e-6
 """Cosines count as multiples of this: their last digits depend on how pictures are batched."""
 PAIRS = 2**27
 """Of queries and neighbours, that are compared at once: 1 GiB of ranks."""
+LEARNING = (
+    "use knn or linear, which learn the classes of the data (masked-classification: with --set"
+    " head=linear)"
+)
 PER_PICTURE = 5
 """Training pictures among which neighbours are sought, per evaluated one; chosen by us."""
 
@@ -259,10 +263,10 @@ class Classification(Told):
 
 
 def check_classes(inputs: Inputs) -> None:
-    """That the classifier has as many classes as the data.
+    """That the classifier has the classes of the data, in their order, as far as both tell.
 
     Raises:
-        ValueError: it has none, or another number.
+        ValueError: it has none, another number, or others.
     """
     backbone = inputs.backbone
     device = next(backbone.parameters()).device
@@ -273,7 +277,14 @@ def check_classes(inputs: Inputs) -> None:
     classes = getattr(inputs.evaluated, "classes", None)
     if classes and len(classes) != known:
         raise ValueError(
-            f"{backbone.facts.name} knows {known} classes, the data have {len(classes)};"
-            " use knn or linear, which learn the classes of the data (masked-classification: with"
-            " --set head=linear)"
+            f"{backbone.facts.name} knows {known} classes, the data have {len(classes)}; {LEARNING}"
+        )
+    told = [getattr(inputs.evaluated, field, None) for field in ("wnids", "classes")]
+    given, own = [list(each) for each in told if each], list(backbone.label_names or ())
+    if own and given and own not in given:
+        pairs = enumerate(zip(own, given[0], strict=False))
+        place = next((at for at, (mine, its) in pairs if mine != its), 0)
+        raise ValueError(
+            f"{backbone.facts.name} means other classes by its labels than the data: label {place}"
+            f" is {own[place]!r} there and {given[0][place]!r} here; {LEARNING}"
         )

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from unlazy import distributed
 from unlazy.backbones.bundled import CLASSES, load_run
 from unlazy.backbones.trained import TrainedViT
+from unlazy.backbones.vit_files import LABELS
 from unlazy.benchmarks.card_boxes import OtherMaps, SmallBoxes
 from unlazy.benchmarks.classification import Accuracy, Neighbours, Vectors, among, usual_view
 from unlazy.ledger import Estimate, Measure, estimates
@@ -70,6 +71,7 @@ def write_card(run: Path, splits: Splits, *, command: str) -> dict[str, Any]:
     """Evaluate a finished run and write ``card.json`` into it; on all ranks."""
     recipe = json.loads((run / "recipe.json").read_text())
     backbone: Any = load_run(str(run))
+    labels = {"label_names": backbone.label_names} if backbone.label_names else {}
     found = results(backbone, splits)
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     card = {
@@ -83,6 +85,7 @@ def write_card(run: Path, splits: Splits, *, command: str) -> dict[str, Any]:
         "final_training_loss": log[-1]["loss"],
         "curve": [{"step": row["step"], **row["evaluation"]} for row in log if "evaluation" in row],
         "weights_hash": backbone.fingerprint(),
+        **labels,
         **found,
         "environment": environment(
             device=str(next(backbone.parameters()).device),
@@ -105,8 +108,9 @@ def bundle(run: Path, splits: Splits, folder: Path, name: str) -> None:
     command = json.loads((run / "card.json").read_text())["command"]
     shipped = run / "shipped"
     shipped.mkdir(exist_ok=True)
-    for file in ("recipe.json", "log.jsonl"):
-        shutil.copy(run / file, shipped / file)
+    for file in ("recipe.json", "log.jsonl", LABELS):
+        if (run / file).is_file():
+            shutil.copy(run / file, shipped / file)
     for file in ("model.safetensors", CLASSES):
         if not (run / file).is_file():
             continue

@@ -21,6 +21,7 @@ from torch.distributed.checkpoint import state_dict as dcp
 from torch.optim import Optimizer
 
 from unlazy import distributed
+from unlazy.backbones.vit_files import LABELS
 from unlazy.training.objective import Objective
 from unlazy.training.recipe import OF_THE_MACHINE, Recipe
 from unlazy.whole_files import write_tensors, write_whole
@@ -42,7 +43,7 @@ def claim(out: Path, recipe: Recipe) -> None:
     if not distributed.on_main():
         return
     path, new = out / "recipe.json", json.loads(json.dumps(dataclasses.asdict(recipe)))
-    if path.is_file() and any(each != path for each in out.iterdir()):
+    if path.is_file() and any(each.name not in (path.name, LABELS) for each in out.iterdir()):
         try:
             old = json.loads(path.read_text())
         except ValueError as problem:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from unlazy import distributed
+from unlazy.backbones.vit_files import LABELS
 from unlazy.training import checkpoint, parallel
 from unlazy.training.feeds import Feed, pictures_of
 from unlazy.training.kinds import DistillRecipe
@@ -207,7 +208,9 @@ def _keep(out: Path, step: int, objective: Objective) -> None:
     folder = out / "steps" / f"{step:08d}"
     if distributed.on_main():
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "recipe.json", (out / "recipe.json").read_bytes())
+        for name in ("recipe.json", LABELS):
+            if (out / name).is_file():
+                write_whole(folder / name, (out / name).read_bytes())
     _write_models(folder, objective)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from unlazy import distributed
+from unlazy.backbones.vit_files import LABELS
 from unlazy.training import checkpoint, loop, tracking
 from unlazy.training.distill import Distill
 from unlazy.training.evaluation import Evaluation
@@ -23,6 +25,7 @@ from unlazy.training.reading import Caption, label_of, transform_of
 from unlazy.training.recipe import Recipe
 from unlazy.training.sources import Source, hold, open_source
 from unlazy.training.text import Text
+from unlazy.whole_files import write_whole
 
 
 def run(
@@ -34,6 +37,8 @@ def run(
     """
     checkpoint.claim(out, recipe)
     source = open_source(recipe, data)
+    if source.classes and distributed.on_main():
+        write_whole(out / LABELS, json.dumps(source.label_names()).encode())
     device = _device()
     objective = build(recipe, source)
     feed = _feed(recipe, objective, source, device)

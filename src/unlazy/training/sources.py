@@ -41,6 +41,14 @@ class Source:
     validation: Any
     classes: Sequence[str]
 
+    def label_names(self) -> list[str]:
+        """What the labels mean: WordNet ids where the data have them, else ``classes``."""
+        inside = self.labelled
+        while hasattr(inside, "dataset"):
+            inside = inside.dataset
+        wnids = getattr(inside, "wnids", None) or self.classes
+        return list(wnids[: len(self.classes)])
+
 
 class OfClasses:
     """The pictures with a label of the first ``count`` classes of a data set with ``labels``.
