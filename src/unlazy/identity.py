@@ -38,8 +38,9 @@ def identity(
 ) -> str:
     """SHA-256 over weights, fix, device, view, measures, data and versions, in hex digits.
 
-    Of the data: its type, names, length, numbers and texts that it carries and, where it has one,
-    its ``fingerprint``; the pictures themselves are not read.
+    Of the data: its type, names, length, numbers, texts and tuples of these that it carries and,
+    where it has one, its ``fingerprint``, as ``unlazy.data`` has over the sizes of files and over
+    annotations; the pictures themselves are not read.
 
     Args:
         backbone: the model.
@@ -73,6 +74,11 @@ def model_identity(backbone: Backbone, *, about: Any) -> str:
     """
     whole = _model(backbone, None) | {"about": described(about)}
     return _sha(json.dumps(whole, sort_keys=True).encode())
+
+
+def data_identity(dataset: Any) -> str:
+    """SHA-256 over what tells a data set from another one, in hex digits; see ``identity``."""
+    return _sha(json.dumps(_data(dataset), sort_keys=True).encode())
 
 
 def _model(backbone: Backbone, weights: str | None) -> dict[str, Any]:
@@ -184,6 +190,8 @@ def _data(dataset: Any) -> list[Any]:
 
 
 def _plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_plain, value))
     return isinstance(value, bool | int | float | str)
 
 

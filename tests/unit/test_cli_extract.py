@@ -1,5 +1,7 @@
 """What a user of ``unlazy extract`` types, and mistakes."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,39 @@ def test_extract_stores_what_is_asked_for_and_says_so(capsys, photos, tmp_path):
     patches = shards.rows("norm of block(2).patches", shards.indices)
     assert patches.shape == (3, 8, 8, 1)
     assert patches.dtype == torch.bfloat16
+
+
+def test_other_pictures_of_the_same_names_are_refused(capsys, photos, tmp_path):
+    """As the folders of ImageNet-C, or frames of two videos."""
+    other, out = tmp_path / "other", tmp_path / "out"
+    shutil.copytree(photos, other)
+    words = ("--sites", "image", "--dtype", "float32")
+    assert run(capsys, photos, out, *words)[0] == 0
+    assert run(capsys, other, out, *words)[0] == 0, "a copy is the same data"
+    Image.effect_noise((64, 70), 50).save(other / "1.png")
+    code, _, err = run(capsys, other, out, *words)
+    assert code == 1
+    assert f"data: source {photos}, now {other}" in " ".join(err.split())
+    assert run(capsys, other, tmp_path / "new", *words)[0] == 0
+    one, new = Shards(out), Shards(tmp_path / "new")
+    assert one.names == new.names
+    assert not torch.equal(one.row("image", 1), new.row("image", 1))
+
+
+def test_a_repaired_picture_is_not_skipped_for_its_old_reason(capsys, photos, tmp_path):
+    whole = (photos / "1.png").read_bytes()
+    (photos / "1.png").write_bytes(whole[:1000])
+    words = ("--sites", "image")
+    assert run(capsys, photos, tmp_path / "out", *words)[0] == 0
+    assert len(Shards(tmp_path / "out")) == 2
+    (photos / "1.png").write_bytes(whole)
+    code, _, err = run(capsys, photos, tmp_path / "out", *words)
+    assert code == 1
+    assert "other pictures or labels" in " ".join(err.split())
+    shutil.rmtree(tmp_path / "out")
+    code, said, _ = run(capsys, photos, tmp_path / "out", *words)
+    assert (code, "skipped" in said) == (0, False)
+    assert len(Shards(tmp_path / "out")) == 3
 
 
 def test_a_model_that_computes_in_bfloat16_gives_nearly_the_same_and_is_told_apart(

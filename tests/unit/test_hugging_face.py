@@ -1,5 +1,6 @@
 """Data sets of Hugging Face, built here."""
 
+import shutil
 import sys
 
 import pytest
@@ -61,6 +62,20 @@ def test_a_split_is_asked_for_where_there_are_several(folder, tmp_path):
         HuggingFace(f"{tmp_path / 'two'}@val")
     with pytest.raises(ValueError, match="no split 'train', it is not split"):
         HuggingFace(f"{folder}@train")
+
+
+def test_other_rows_under_the_same_name_are_other_data(tmp_path):
+    def fingerprint(colour, label):
+        rows = {"image": [Image.new("RGB", (8, 8), colour)], "label": [label]}
+        features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+        datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "one")
+        found = {HuggingFace(str(tmp_path / "one")).fingerprint() for _ in range(2)}
+        shutil.rmtree(tmp_path / "one")
+        assert len(found) == 1
+        return found.pop()
+
+    assert fingerprint("red", 0) == fingerprint("red", 0)
+    assert len({fingerprint(*each) for each in (("red", 0), ("blue", 0), ("red", 1))}) == 3
 
 
 @pytest.mark.parametrize("form", ["", ":xyxy"])

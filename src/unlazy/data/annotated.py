@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unlazy.data.folder import image_size, read_image
+from unlazy.data.from_files import FromFiles, sizes_of
 from unlazy.data.sample import Sample, Unreadable
 
 NO_BOX = "it has no box"
@@ -69,6 +69,14 @@ class Objects:
             self.void,
         )
 
+    def content(self) -> bytes:
+        """Other bytes wherever a box, label, flag or outline is another."""
+        flags = [
+            None if each is None else each.tolist() for each in (self.difficult, self.truncated)
+        ]
+        said = ascii([len(self), flags, self.segments, self.void]).encode()
+        return self.boxes.tobytes() + self.labels.tobytes() + said
+
     def _segments_of(self, rows: np.ndarray) -> tuple[Any, ...]:
         """Those of the rows (k,) bool; none where there are no masks."""
         if not self.segments:
@@ -112,7 +120,7 @@ class Entry:
     size: tuple[int, int] | None = None
 
 
-class Annotated:
+class Annotated(FromFiles):
     """A data set of entries whose boxes were checked against the pictures.
 
     A picture that is not there is left out. A box without an area inside of its picture is left
@@ -169,15 +177,6 @@ class Annotated:
         """The name of a picture, readable or not."""
         return self._name(self.entries[index].path)
 
-    def fingerprint(self) -> str:
-        """SHA-256 over names, labels and boxes, in hex digits; pictures and masks are not read."""
-        digest = hashlib.sha256()
-        for entry in self.entries:
-            digest.update(f"{self._name(entry.path)!a} {entry.label}\n".encode())
-            if entry.objects is not None:
-                digest.update(entry.objects.boxes.tobytes() + entry.objects.labels.tobytes())
-        return digest.hexdigest()
-
     @property
     def counts(self) -> dict[str, int]:
         """Numbers of pictures, of boxes, and of pictures with none, one or several boxes."""
@@ -196,6 +195,18 @@ class Annotated:
         there = {entry.path.stem for entry in self.entries}
         for stem in sorted(set(files) - there):
             self.problems.add(self._name(files[stem]), "there are boxes, but no picture")
+
+    def _told_by(self) -> Iterator[bytes]:
+        yield ascii(self.classes).encode()
+        for entry in self.entries:
+            yield f"{self._name(entry.path)!a} {entry.label}\n".encode()
+            if entry.objects is not None:
+                yield entry.objects.content()
+        yield sizes_of(path for entry in self.entries for path in self._files(entry))
+
+    def _files(self, entry: Entry) -> Sequence[Path]:
+        """What a sample is read from."""
+        return [entry.path]
 
     def _masked(self, sample: Sample, entry: Entry) -> Sample:
         """The sample with its masks, for data sets that have some."""

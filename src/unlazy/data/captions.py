@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from unlazy.data.folder import SUFFIXES, decode_image
+from unlazy.data.from_files import FromFiles, sizes_of
 from unlazy.data.sample import Sample, Unreadable
 
 DAMAGED = "the shard is damaged, only what stands before the damage is used"
@@ -27,7 +28,7 @@ class Captioned(Sample):
     caption: str = ""
 
 
-class CaptionShards:
+class CaptionShards(FromFiles):
     """The samples of all ``*.tar`` below a folder, in sorted order.
 
     The headers of all shards are read once, here; a picture is then one seek and one read. A
@@ -74,6 +75,10 @@ class CaptionShards:
         """Shard and position in it, readable or not."""
         shard, at = self._rows[index, :2].tolist()
         return f"{self.shards[shard].relative_to(self.root).as_posix()} at byte {at}"
+
+    def _told_by(self) -> Iterator[bytes]:
+        yield self._rows.tobytes()
+        yield sizes_of(self.shards)
 
     def _index(self, shard: int) -> Iterator[tuple[int, ...]]:
         """Rows of the whole samples of one shard."""

@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from unlazy.data.from_files import FromFiles, sizes_of
 from unlazy.data.sample import Sample, Unreadable
 
 MAX_PIXELS = 400_000_000
@@ -156,7 +157,7 @@ def _grey_from_16_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
-class ImageFiles:
+class ImageFiles(FromFiles):
     """Pictures in folders of any nesting, single files and globs, in a fixed order.
 
     Folders are walked in sorted order, links included; hidden names, and names without one of
@@ -198,6 +199,9 @@ class ImageFiles:
         """The name of a picture, readable or not."""
         name = self.paths[index].relative_to(self.root).as_posix()
         return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+    def _told_by(self) -> Iterator[bytes]:
+        yield sizes_of(self.paths)
 
 
 def _find(item: str | Path) -> tuple[list[Path], list[Path]]:

@@ -92,6 +92,10 @@ class HuggingFace:
         """Data set and row, readable or not."""
         return f"{self.name} row {index}"
 
+    def fingerprint(self) -> str:
+        """The library's own, over all that is in the split."""
+        return self._rows._fingerprint
+
     def _read_objects(self) -> Iterator[Objects | None]:
         for index, row in enumerate(self._rows):
             found, name = row["objects"] or {}, self.name_of(index)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 from unlazy.data.folder import read_image
+from unlazy.data.from_files import FromFiles, sizes_of
 from unlazy.data.sample import Sample
 
 FILES = {
@@ -32,7 +34,7 @@ CREDITS = {
 """Photographer, origin and licence; show them wherever a photograph is shown."""
 
 
-class Photos:
+class Photos(FromFiles):
     """The photographs of ``FILES`` whose package is installed: two, or six with the extra ``demo``.
 
     Attributes:
@@ -54,6 +56,9 @@ class Photos:
     def __getitem__(self, index: int) -> Sample:
         name = self.names[index]
         return Sample(image=read_image(self._paths[name]), name=name)
+
+    def _told_by(self) -> Iterator[bytes]:
+        yield sizes_of(self._paths.values())
 
 
 def _folder(package: str) -> Path | None:

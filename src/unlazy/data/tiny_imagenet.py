@@ -21,6 +21,7 @@ from PIL import Image
 from unlazy.data.annotated import Problems, fit, objects_of
 from unlazy.data.class_folders import read_words
 from unlazy.data.folder import read_image
+from unlazy.data.from_files import FromFiles, sizes_of
 from unlazy.data.pascal_xml import index_of
 from unlazy.data.sample import Sample
 
@@ -38,7 +39,7 @@ class Row:
     box: Box | None
 
 
-class TinyImageNet:
+class TinyImageNet(FromFiles):
     """Images, labels and boxes of one split, in a fixed order.
 
     A line that cannot be read, and a box without an area inside of the picture, are left out and
@@ -129,6 +130,10 @@ class TinyImageNet:
     def name_of(self, index: int) -> str:
         """The name of a picture, readable or not."""
         return self.rows[index].path.relative_to(self.root).as_posix()
+
+    def _told_by(self) -> Iterator[bytes]:
+        yield ascii([self.classes, [(row.label, row.box) for row in self.rows]]).encode()
+        yield sizes_of(row.path for row in self.rows)
 
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
         """All images of the split at once: ``(n, 64, 64, 3)`` uint8 and labels ``(n,)`` int64.

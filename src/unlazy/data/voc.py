@@ -13,7 +13,7 @@ Source: Everingham et al., The Pascal Visual Object Classes Challenge, developme
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +80,10 @@ class VOC(Annotated):
                 problems.add(f"JPEGImages/{name}.jpg", reason)
             objects = _objects(annotation, f"JPEGImages/{name}.jpg", problems)
             yield Entry(path, objects=objects, size=annotation.size)
+
+    def _files(self, entry: Entry) -> Sequence[Path]:
+        masks = ("SegmentationClass", "SegmentationObject") if self.masks else ()
+        return [entry.path, *(self.root / each / f"{entry.path.stem}.png" for each in masks)]
 
     def _masked(self, sample: Sample, entry: Entry) -> Sample:
         if not self.masks:

@@ -109,7 +109,11 @@ def check_same(folder: Path, old: Json, new: Json) -> None:
     plain = json.loads(json.dumps(new))
     differing = [_difference(key, old, plain) for key in TOLD_APART if old[key] != plain[key]]
     unknown = None in (old["identity"], new["identity"])
-    last = "it cannot be told from this one" if unknown else "other pictures, or another program"
+    last = (
+        "it cannot be told from this one"
+        if unknown
+        else "other pictures or labels, or another program"
+    )
     what = "; ".join(differing) or last
     raise ValueError(
         f"{folder} holds shards of another extraction ({what}); choose another folder, or"
