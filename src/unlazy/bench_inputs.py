@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,13 @@ class Data:
     def of(self, benchmark: Any) -> Any:
         """The pictures that a benchmark evaluates."""
         return self.opened["masks" in benchmark.needs]
+
+    @cached_property
+    def learned_from(self) -> str:
+        """What tells the training split from another one; "" without one."""
+        from unlazy.identity import data_identity
+
+        return "" if self.training is None else data_identity(self.training)
 
 
 def run_one(

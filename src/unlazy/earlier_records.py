@@ -15,7 +15,7 @@ def identity_of(backbone: Any, data: Any, benchmark: Any, options: Options) -> s
     from unlazy.identity import Unidentified, identity
 
     about = {"benchmark": benchmark, "version": benchmark.version, "seed": options.seed}
-    about |= {"training": len(data.training) if data.training is not None else 0}
+    about |= {"training": data.learned_from}
     try:
         view = benchmark.view(backbone.facts)
         return identity(backbone, data.of(benchmark), [], view=view, about=about)
