@@ -325,6 +325,42 @@ def test_batches_hold_every_picture_once_in_an_order_that_the_seed_decides(whole
     assert sorted(order(1)) == order(None)
 
 
+def test_labels_stand_beside_names_and_batches(whole):
+    shards = Shards(whole)
+    by_index = dict(zip(shards.indices.tolist(), shards.labels, strict=True))
+    assert by_index == {index: index % 4 for index in range(COUNT) if index != BAD}
+    for batch in shards.batches("image", size=4, seed=1):
+        assert batch["label"].dtype == torch.int64
+        assert torch.equal(batch["label"], batch["index"] % 4)
+
+
+def test_labels_that_are_not_known_are_none_and_minus_one_in_batches(tmp_path):
+    class Some(Pictures):
+        """Of two pictures of each shard: none, one, none, ... has a label."""
+
+        def __getitem__(self, index):
+            return dataclasses.replace(super().__getitem__(index), label={2: 7}.get(index))
+
+    shards = run(tmp_path, Some())
+    assert shards.labels == (None, None, 7, *[None] * 8)
+    (batch,) = shards.batches("image", size=COUNT)
+    assert batch["label"].tolist() == [-1, -1, 7, *[-1] * 8]
+
+
+def test_verifying_names_altered_files_and_what_to_do(tmp_path):
+    shards = run(tmp_path)
+    shards.verify()
+    path = tmp_path / "shard-00002.safetensors"
+    old = bytearray(path.read_bytes())
+    old[-5] ^= 1
+    path.write_bytes(old)
+    said = r"1 of 6 files .*shard-00002\.safetensors is altered.*run the same extract command again"
+    with pytest.raises(ValueError, match=said):
+        Shards(tmp_path).verify()
+    with pytest.warns(UserWarning, match="made again"):
+        run(tmp_path).verify()
+
+
 def test_sums_and_keys_given_twice_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(ValueError, match="total is a sum"):
         run(tmp_path / "new", observers=(Total(),))

@@ -15,7 +15,7 @@ from torch import Tensor
 from unlazy.batches import Skipped
 from unlazy.catalog import suggest
 from unlazy.ledger import Seen
-from unlazy.shards.manifest import read_manifest
+from unlazy.shards.manifest import damage, read_manifest
 
 OPEN = 256  # files that are mapped at once
 
@@ -29,9 +29,11 @@ class Shards:
         keys: what there are rows of.
         indices: (n,) of the pictures, ascending.
         names: one a picture.
+        labels: class index of each picture, None where it is not known.
 
     Raises:
-        ValueError: there are no finished shards in the folder, or a file is missing or truncated.
+        ValueError: there are no finished shards in the folder, or a file is missing or truncated;
+            ``verify`` finds altered ones too.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -51,6 +53,9 @@ class Shards:
         parts = [shard["indices"] for shard in found["shards"]]
         self.indices = np.array([index for part in parts for index in part], dtype=np.int64)
         self.names = tuple(name for shard in found["shards"] for name in shard["names"])
+        self.labels: tuple[int | None, ...] = tuple(
+            label for shard in found["shards"] for label in _labels(shard)
+        )
         self._starts = np.cumsum([0, *map(len, parts)])
         self._open: OrderedDict[int, Any] = OrderedDict()
         self._owners: dict[tuple[int, str], frozenset[int]] = {}
@@ -112,10 +117,11 @@ class Shards:
     def batches(
         self, *keys: str, size: int, seed: int | None = None
     ) -> Iterator[dict[str, Tensor]]:
-        """All pictures that have rows of all ``keys``, ``size`` at a time; ``index`` says which.
+        """All pictures that have rows of all ``keys``, ``size`` at a time.
 
-        The last batch may be smaller. By default in ascending order; a ``seed`` shuffles, another
-        one otherwise.
+        ``index`` says which, and ``label`` is their class index, -1 where it is not known. The last
+        batch may be smaller. By default in ascending order; a ``seed`` shuffles, another one
+        otherwise.
 
         Raises:
             ValueError: rows differ in shape.
@@ -128,7 +134,24 @@ class Shards:
         for start in range(0, len(order), size):
             some = order[start : start + size]
             found = {key: self.rows(key, some) for key in keys}
-            yield found | {"index": torch.from_numpy(some.copy())}
+            labels = (self.labels[position] for position in self._positions(some))
+            known = torch.tensor([-1 if label is None else label for label in labels])
+            yield found | {"index": torch.from_numpy(some.copy()), "label": known}
+
+    def verify(self) -> None:
+        """Read every file and compare its SHA-256 with the manifest's.
+
+        Raises:
+            ValueError: some are missing, truncated or altered.
+        """
+        shards = self.manifest["shards"]
+        found = {shard["file"]: damage(self.folder, shard) for shard in shards}
+        said = [f"{self.folder / name} {what}" for name, what in found.items() if what is not None]
+        if said:
+            raise ValueError(
+                f"{len(said)} of {len(shards)} files are damaged: {'; '.join(said[:3])}; run the"
+                " same extract command again, it makes them anew"
+            )
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -197,6 +220,11 @@ class Shards:
                     f"{path} has {size:,} bytes instead of {shard['bytes']:,}; the same extraction"
                     " makes it again"
                 )
+
+
+def _labels(shard: Mapping[str, Any]) -> Sequence[int | None]:
+    """One a picture; an entry has none where no picture has one."""
+    return shard.get("labels", [None] * len(shard["indices"]))
 
 
 class _Rows(Mapping[int, np.ndarray]):
