@@ -41,8 +41,8 @@ class Origin:
     mean: Colour
     std: Colour
     interpolation: str
-    crop_pct: float | None
     supervision: str
+    crop_pct: float | None = CROP
 
 
 def library() -> ModuleType:
@@ -140,8 +140,8 @@ def read_origin(name: str, config: Any, *, random: bool) -> Origin:
         mean=_colour(found.get("image_mean") or layout.mean),
         std=_colour(found.get("image_std") or layout.std),
         interpolation=RESAMPLING[int(found.get("resample", 3))],
-        crop_pct=_crop(found),
         supervision=_supervision(name, config),
+        crop_pct=_crop(found),
     )
 
 
