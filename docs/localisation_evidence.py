@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +107,10 @@ def run(roots: dict[str, str]) -> None:
         records = read()
         weights = _card(job.model)["weights_hash"]
         keys = {each: job.key(each) for each in job.benchmarks}
-        if all(_current(records.get(key), each, weights) for each, key in keys.items()):
+        keys = {each: k for each, k in keys.items() if not _current(records.get(k), each, weights)}
+        if not keys:
             continue
+        job = replace(job, benchmarks=tuple(keys))
         shown = {name: Path(root).name for name, root in roots.items()}
         said = " ".join(["unlazy", *job.words(shown)])
         sys.stderr.write(f"{said}\n")
