@@ -158,6 +158,29 @@ def test_one_model_with_its_control_on_pictures_without_a_training_split(pair, t
         assert words in page
 
 
+def test_what_an_earlier_run_wrote_goes_and_files_of_others_stay(root, pair, tmp_path):
+    out = tmp_path / "out"
+    done(["claims", pair[0], "--data", str(root), "-o", str(out)])
+    assert (out / "token-class.json").is_file()
+    record = (out / "record.json").read_text()
+    own = {
+        "record-mine.json": record,  # a copy under a name that claims would not give
+        "record-file-net-damaged.json": record[:99],
+        "record-file-net-of-a-report.json": json.dumps(
+            {**json.loads(record), "benchmark": {"name": "report", "version": 1}}
+        ),
+        "pixels-mine.json": (out / "pixels.json").read_text(),
+        "knn.json": json.dumps({"names": ["a"]}),
+    }
+    for name, text in own.items():
+        (out / name).write_text(text)
+    done(["claims", *pair, "--on", "scenes", "--pictures", "16", "-o", str(out)])
+    kinds, models = ("pixels", "position", "record"), ("file-net-registers", "file-net")
+    new = {f"{kind}-{each}.json" for kind in kinds for each in models}
+    assert {path.name for path in out.glob("*.json")} == new | own.keys()
+    assert {name: (out / name).read_text() for name in own} == own
+
+
 def test_records_of_claims_and_a_sweep_go_on_the_page_of_their_model(
     root, pair, few, tmp_path, capsys, monkeypatch
 ):

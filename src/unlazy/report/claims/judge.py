@@ -10,6 +10,7 @@ from pathlib import Path
 from unlazy.report.claims.across import growth, registers
 from unlazy.report.claims.answer import CLAIMS, Answer, Thresholds
 from unlazy.report.claims.content import content
+from unlazy.report.claims.earlier import written_earlier
 from unlazy.report.claims.evidence import Evidence
 from unlazy.report.claims.families import control_of
 from unlazy.report.claims.single import artifacts, redundancy
@@ -104,9 +105,16 @@ def write_records(
 ) -> None:
     """``record-NAME.json`` of each model, and ``PROBE-NAME.json`` of what was run besides.
 
+    What an earlier run wrote there, of whichever models, goes; other files stay.
+
     Raises:
         OSError: the folder cannot be written.
     """
+    earlier, written = written_earlier(out), set()
     for each, suffix in zip(judged, suffixes, strict=True):
         for name, record in each.records(energy).items():
-            record.write(out / f"{name}{suffix}.json")
+            path = out / f"{name}{suffix}.json"
+            record.write(path)
+            written.add(path)
+    for old in earlier - written:
+        old.unlink(missing_ok=True)
