@@ -9,14 +9,18 @@ from unlazy.report.claims.evidence import Evidence
 from unlazy.tokens import Facts
 
 SIZES = (
-    *("nano", "atto", "femto", "pico", "xsmall", "tiny", "small", "little", "medium", "base"),
-    *("large", "huge", "giant", "bigg", "gigantic", "enormous"),
+    *("nano", "atto", "femto", "pico", "tiny", "small", "wee", "little", "medium", "mediumd"),
+    *("betwixt", "base", "large", "huge", "giant", "giantopt", "gopt", "bigg", "gigantic"),
+    "enormous",
 )
-_DROPPED = re.compile(
-    rf"{'|'.join(SIZES)}|[tsmblhg]\d*|so\d+m|(?:patch|window|crop)?\d+|s\d+b|b\d+k"
+_SIZE = re.compile(
+    rf"x*(?:{'|'.join(SIZES)}|[tsmblhge])\d*|plus|(?:so)?\d+[mb]\d?|(?:patch|window|crop)?\d+"
 )
-"""Size, patch, window, resolution, and what open_clip says of the length of training."""
-_GLUED = re.compile(r"(?<=vit)[tsmblhg]\d*$")
+"""Size, patch, window and resolution, in the name of an architecture."""
+_TRAINED = re.compile(r"s\d+[mb]|b\d+k|(?:patch)?\d{2,}")
+"""Length of training and resolution. In the name of weights a letter or 400m is of their data."""
+_GLUED = re.compile(r"^(vit|rn|resnet)(?:[tsmblhge]|\d+b)?(?:\d+(?:x\d+)?)?(?:plus)?$")
+"""Size and patch behind a word, as in ``vit7b16`` and ``rn50x4``."""
 _REGISTERS = re.compile(r"with[-_]registers?|reg(?:isters?)?[-_]?\d*(?![a-z0-9])")
 _JOINTS = re.compile(r"[-_/.]+")
 
@@ -24,16 +28,21 @@ _JOINTS = re.compile(r"[-_/.]+")
 def family(name: str) -> str:
     """A model's name without what says its size, its patch and its resolution.
 
-    The words are ours; a model whose name says nothing of sizes is a family of its own.
+    The words are ours; a model whose name says nothing of sizes is a family of its own. Weights of
+    other data are another family.
 
     >>> family("timm:vit_giant_patch14_dinov2"), family("timm:vit_small_patch14_dinov2")
     ('timm:vit-dinov2', 'timm:vit-dinov2')
     >>> family("open_clip:ViT-B-16/laion2b_s34b_b88k"), family("timm:pvt_v2_b2.in1k")
     ('open_clip:vit-laion2b', 'timm:pvt-v2-in1k')
+    >>> family("hf:facebook/dinov3-vit7b16-pretrain-lvd1689m")
+    'hf:facebook-dinov3-vit-pretrain-lvd1689m'
     """
     scheme, _, rest = name.lower().partition(":")
-    words = [_GLUED.sub("", word) for word in _JOINTS.split(rest)]
-    kept = [word for word in words if word and not _DROPPED.fullmatch(word)]
+    model, _, weights = rest.partition("/" if scheme == "open_clip" else ".")
+    words = [_GLUED.sub(r"\1", word) for word in _JOINTS.split(model)]
+    kept = [word for word in words if not _SIZE.fullmatch(word)] + _JOINTS.split(weights)
+    kept = [word for word in kept if word and not _TRAINED.fullmatch(word)]
     return f"{scheme}:{'-'.join(kept)}" if kept else name
 
 
