@@ -40,15 +40,16 @@ def override(recipe: Any, words: Sequence[str]) -> Any:
 
 
 def override_all(several: Sequence[Any], words: Sequence[str]) -> list[Any]:
-    """Benchmarks or probes with the fields set that ``words`` name, in those that have the field.
+    """Benchmarks or probes with the fields set that ``words`` name, in those that use the field.
 
-    >>> from unlazy.benchmarks.probe_pixels import PixelProbe
+    >>> from unlazy.benchmarks.probe_position import PositionProbe
     >>> from unlazy.benchmarks.probe_redundancy import Redundancy
-    >>> override_all([PixelProbe(), Redundancy()], ["seeds=2"])[0].seeds
+    >>> override_all([PositionProbe(), Redundancy()], ["seeds=2"])[0].seeds
     2
 
     Raises:
-        ValueError: as ``override``, with the name of what it is about; a key that none has.
+        ValueError: as ``override``, with the name of what it is about; a key that none has, or
+            that changes nothing in those that have it.
     """
     known = [keys(type(each)) for each in several]
     for key, equals, _ in (word.partition("=") for word in words):
@@ -57,14 +58,52 @@ def override_all(several: Sequence[Any], words: Sequence[str]) -> list[Any]:
             near = _near(key, {key: kind for own in known for key, kind in own.items()})
             has = "has" if len(several) == 1 else "have"
             raise ValueError(f"{names} {has} no setting {key!r}; {near}")
-    found = []
-    for each, own in zip(several, known, strict=True):
-        meant = [word for word in words if "=" not in word or word.partition("=")[0] in own]
-        try:
-            found.append(override(each, meant))
-        except ValueError as error:
-            raise ValueError(f"{each.name}: {error}") from error
-    return found
+    meant = [
+        [word for word in words if "=" not in word or word.partition("=")[0] in own]
+        for own in known
+    ]
+    found = [_named(each, own) for each, own in zip(several, meant, strict=True)]
+    unused = [idle(each) for each in found]
+    for key in (word.partition("=")[0] for word in words):
+        if all(key in why for own, why in zip(known, unused, strict=True) if key in own):
+            raise ValueError(_changes_nothing(next(x for x in found if key in idle(x)), key))
+    return [
+        _named(each, [word for word in own if word.partition("=")[0] not in why])
+        for each, own, why in zip(several, meant, unused, strict=True)
+    ]
+
+
+def _named(one: Any, words: Sequence[str]) -> Any:
+    try:
+        return override(one, words)
+    except ValueError as error:
+        raise ValueError(f"{one.name}: {error}") from error
+
+
+def idle(one: Any) -> Mapping[str, str]:
+    """Fields of a benchmark or probe that change nothing as the others are -> what to do."""
+    return getattr(one, "idle", {})
+
+
+def refuse_idle(one: Any) -> None:
+    """That no field is set that changes nothing.
+
+    Raises:
+        ValueError: one is; the message says what to do.
+    """
+    for key in idle(one):
+        if getattr(one, key) != type(one).__dataclass_fields__[key].default:
+            raise ValueError(_changes_nothing(one, key))
+
+
+def _changes_nothing(one: Any, key: str) -> str:
+    return f"{one.name}: {key} changes nothing {idle(one)[key]}, or leave it out"
+
+
+def used(one: Any) -> Any:
+    """What a Record says of a benchmark's fields: those that change something."""
+    own = dataclasses.fields(one) if idle(one) else ()
+    return {x.name: getattr(one, x.name) for x in own if x.name not in idle(one)} or one
 
 
 def keys(kind: type, prefix: str = "") -> dict[str, Any]:

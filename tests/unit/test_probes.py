@@ -22,6 +22,7 @@ from unlazy.probes.position import PositionTask
 from unlazy.probes.task import Plan
 from unlazy.report.bench import check_needs, run_benchmark
 from unlazy.report.probe import run_probes
+from unlazy.report.record import plain
 from unlazy.settings import override_all
 
 TRAINING, EVALUATED = Drawn(80, seed=1), Drawn(50, seed=2)
@@ -499,6 +500,61 @@ def test_a_setting_is_of_the_probes_that_have_it():
             override_all(probes, words)
     with pytest.raises(ValueError, match="redundancy has no setting 'seeds'"):
         override_all(probes[2:], ["seeds=2"])
+
+
+PIXELS = "{}: {} changes nothing where method=closed_form; use method=adamw, or leave it out"
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        *(("rates", "1.0"), ("seeds", "1"), ("epochs", "1"), ("patience", "1"), ("batch", "1")),
+        ("seed", "1"),
+    ],
+)
+def test_a_closed_form_refuses_settings_of_descent(key, text, rare):
+    alone, sweep = [PixelProbe()], ["probe=pixels"]
+    for probes, words in ((alone, []), ([ThresholdSweep()], sweep)):
+        name = probes[0].name
+        with pytest.raises(ValueError, match=PIXELS.format(name, key)):
+            override_all(probes, [*words, f"{key}={text}"])
+        [found] = override_all(probes, [*words, "method=adamw", f"{key}={text}"])
+        with pytest.raises(ValueError, match=PIXELS.format(name, key)):
+            run(everywhere, dataclasses.replace(found, method="closed_form"), **rare)
+    both = override_all([PixelProbe(), PositionProbe()], [f"{key}={text}"])
+    assert both[0] == PixelProbe()
+    assert getattr(both[1], key) != getattr(PositionProbe(), key)
+
+
+def test_a_sweep_refuses_a_method_without_pixels():
+    with pytest.raises(ValueError, match="method changes nothing where probe=position; use probe"):
+        override_all([ThresholdSweep()], ["method=adamw"])
+
+
+def test_a_record_has_the_settings_that_were_used(rare):
+    settings = {"method", "pictures"}
+    probes = (PixelProbe(), ThresholdSweep(probe="pixels", shares=(0.02,)))
+    mores = (set(), {"probe", "shares"})
+    for outcome, more in zip(run(everywhere, *probes, **rare), mores, strict=True):
+        found = plain(outcome.record)["parameters"][outcome.benchmark.name]
+        assert found.keys() == settings | more
+    learned = run(everywhere, PixelProbe(method="adamw", rates=(0.1,), epochs=1), **rare)[0]
+    assert learned.record.parameters["pixels"].rates == (0.1,)
+    swept = run(everywhere, ThresholdSweep(**QUICK), **rare)[0]
+    assert "method" not in plain(swept.record)["parameters"]["threshold-sweep"]
+
+
+def test_pixels_are_swept_by_the_recipe_of_the_paper(rare):
+    learned = {"method": "adamw", **QUICK, "seeds": 2}
+    probes = (PixelProbe(**learned), ThresholdSweep(probe="pixels", shares=(0.02,), **learned))
+    outcomes = run(blurred, *probes, **rare)
+    pixels, _ = values(outcomes, "pixels")
+    found, outcome = values(outcomes, "threshold-sweep")
+    assert found["error/top2"] == pytest.approx(pixels["error_outlier"], rel=1e-6)
+    assert found["seed_sd_error/top2"] == pytest.approx(pixels["seed_sd_error_outlier"], rel=1e-5)
+    assert any(note.startswith("pixels heads: 1,440 examples") for note in outcome.record.verdict)
+    closed, _ = values(run(blurred, ThresholdSweep(probe="pixels"), **rare), "threshold-sweep")
+    assert found["error/top100"] > closed["error/top100"]
 
 
 def test_bad_settings_are_said():

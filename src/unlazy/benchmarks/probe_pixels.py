@@ -11,6 +11,7 @@ from unlazy.benchmarks.paper_b import TABLE_2
 from unlazy.benchmarks.probe import Learned
 from unlazy.benchmarks.probe_position import DARCET, both_groups
 from unlazy.benchmarks.probe_settings import (
+    DESCENT,
     HELD_OUT_NOTE,
     Trained,
     cannot_tell,
@@ -29,6 +30,8 @@ from unlazy.probes.pixels import (
 )
 from unlazy.tokens import Facts
 
+Method = Literal["closed_form", "adamw"]
+NOT_LEARNED = "where method=closed_form; use method=adamw"
 FEW = 10  # training tokens a number of theirs; by us
 
 
@@ -48,7 +51,7 @@ class PixelProbe(Trained):
             nothing to choose; ``adamw`` learns as the paper does, with the settings above.
     """
 
-    method: Literal["closed_form", "adamw"] = "closed_form"
+    method: Method = "closed_form"
     optimizer: ClassVar[Literal["adam", "adamw", "sgd"]] = "adamw"
     name: ClassVar[str] = "pixels"
     version: ClassVar[int] = 3
@@ -68,6 +71,12 @@ class PixelProbe(Trained):
         Published("DINOv2-g, normal", 18.38**2, DARCET, "18.38 there, squared"),
         Published("DINOv2-g, outliers", 25.23**2, DARCET, "25.23 there, squared"),
     )
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """Settings that change nothing."""
+        closed = self.method == "closed_form"
+        return dict.fromkeys(DESCENT if closed else (), NOT_LEARNED)
 
     def studies(self, inputs: Inputs, norms: Quantiles) -> Sequence[NormalEquations]:
         """Sums for the closed form, or for the mean patch alone."""

@@ -50,6 +50,8 @@ class Trained(Steps):
         return Lesson(self.pictures, self.batch, self.seed)
 
 
+DESCENT = ("rates", "seeds", "epochs", "patience", "batch", "seed")
+"""Settings that a closed form has no use for."""
 HELD_OUT_NOTE = (
     "learning rate and epoch were chosen on a held-out tenth of the training pictures; the paper"
     " chooses on the pictures that it reports"

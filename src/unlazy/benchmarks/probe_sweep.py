@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
 from unlazy.benchmarks.probe import Learned
-from unlazy.benchmarks.probe_pixels import PixelProbe
+from unlazy.benchmarks.probe_pixels import Method, PixelProbe
 from unlazy.benchmarks.probe_position import PositionProbe
 from unlazy.benchmarks.probe_settings import Trained, cannot_tell, chosen_note
 from unlazy.benchmarks.probe_token_class import TokenClassProbe
@@ -44,11 +45,13 @@ class ThresholdSweep(Trained):
         probe: whose heads are asked. ``token-class``: classifiers of one random token a picture, of
             any norm, asked of one token of each set.
         shares: of all tokens, that count as outliers.
+        method: of ``probe=pixels``.
     """
 
     rates: tuple[float, ...] = (0.01, 0.1, 1.0)
     probe: Literal["position", "pixels", "token-class"] = "position"
     shares: tuple[float, ...] = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02)
+    method: Method = "closed_form"
     name: ClassVar[str] = "threshold-sweep"
     version: ClassVar[int] = 2
     published: ClassVar[tuple[Published, ...]] = ()
@@ -57,6 +60,13 @@ class ThresholdSweep(Trained):
         if not self.shares or not 0 < min(self.shares) <= max(self.shares) <= 1:
             raise ValueError(f"shares lie in (0, 1], not {self.shares}")
         super().__post_init__()
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """Settings that change nothing."""
+        if self.probe == "pixels":
+            return PixelProbe(method=self.method).idle
+        return {"method": f"where probe={self.probe}; use probe=pixels"}
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -76,8 +86,8 @@ class ThresholdSweep(Trained):
     def _asked(self) -> PositionProbe | PixelProbe | TokenClassProbe:
         kinds = {"position": PositionProbe, "pixels": PixelProbe, "token-class": TokenClassProbe}
         kind = kinds[self.probe]
-        given = (self.rates, self.seeds, self.epochs, self.patience)
-        return kind(*given, self.pictures, self.batch, self.seed)
+        given = {each.name: getattr(self, each.name) for each in dataclasses.fields(Trained)}
+        return kind(**given, **({"method": self.method} if kind is PixelProbe else {}))
 
     def studies(self, inputs: Inputs, norms: Quantiles) -> Sequence[Measure]:
         """Those of the probe that is asked; for classes, tokens of any norm."""

@@ -24,6 +24,7 @@ from unlazy.measure import Measured
 from unlazy.parts import Keep
 from unlazy.report.passing import Passes, Passing
 from unlazy.report.record import Record, record_of
+from unlazy.settings import refuse_idle, used
 from unlazy.traces import TraceFiles
 
 LOOKED_AT = 16  # pictures, for what the benchmark needs
@@ -102,8 +103,9 @@ def check_needs(benchmark: Benchmark, evaluated: Any, training: Any, source: str
 
     Raises:
         ValueError: as ``check_pictures``; there are none to learn from, or those are of other
-            classes.
+            classes; a setting changes nothing.
     """
+    refuse_idle(benchmark)
     if "training" in benchmark.needs and training is None:
         raise ValueError(f"{benchmark.name} learns from training pictures; give some")
     if benchmark.needs >= {"labels", "training"}:
@@ -228,7 +230,7 @@ def record_for(
             "published": [dataclasses.asdict(each) for each in benchmark.published],
         },
         source=source,
-        parameters={"view": benchmark.view(backbone.facts), benchmark.name: benchmark},
+        parameters={"view": benchmark.view(backbone.facts), benchmark.name: used(benchmark)},
         values=values,
         seed=seed,
         verdict=(*said, *(() if remarks is None else remarks(measures, values))),
