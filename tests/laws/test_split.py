@@ -26,7 +26,7 @@ from unlazy.probes.norm_counts import NormCounts, Quantiles
 from unlazy.probes.pixels import NormalEquations, Patches, PixelErrors, solved
 from unlazy.probes.position import PositionErrors
 from unlazy.probes.register_heads import Joined, VectorClass
-from unlazy.probes.sweep import NormSet, Sweep
+from unlazy.probes.sweep import NormSet, RankSet, Sweep
 from unlazy.probes.token_class import TokenClass
 from unlazy.tokens import STREAMS, Site, Tokens, Trace, resolve
 
@@ -44,7 +44,11 @@ def heads(inputs: int, dim: int, outputs: int) -> Heads:
 
 PATCHES = Patches((10, 10), (0.5,) * 3, (0.25,) * 3)
 POSITION = PositionErrors(heads(1, DIM, 12), HIGH_NORM, GRID)
-SETS = (NormSet("top100", 0.0, float("inf"), 1.0), NormSet("high", HIGH_NORM, float("inf"), 0.1))
+SETS = (
+    NormSet("top100", 0.0, float("inf"), 1.0),
+    NormSet("high", HIGH_NORM, float("inf"), 0.1),
+    RankSet("own", 0.8, 1.0, 0.2),
+)
 MEASURES = [
     POSITION,
     PixelErrors(heads(1, DIM, 300), HIGH_NORM, PATCHES, np.zeros(300, np.float32)),
@@ -57,6 +61,7 @@ MEASURES = [
     Attention(),
     PatchScore(),
     Neighbours(),
+    Neighbours("interior", name="interior"),
     QKVNorms(),
     BlockNorms(DEPTH, SHOWN),
     Votes(keep=2),

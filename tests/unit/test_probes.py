@@ -1,6 +1,7 @@
 """Probes find what was planted, say where they cannot tell, and agree with slow definitions."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from unlazy.benchmarks.probe_token_class import TokenClassProbe
 from unlazy.data.sample import Unreadable
 from unlazy.probes.pixels import Patches
 from unlazy.probes.position import PositionTask
+from unlazy.probes.sweep import rank_sets
 from unlazy.probes.task import Plan
 from unlazy.report.bench import check_needs, run_benchmark
 from unlazy.report.probe import run_probes
@@ -121,6 +123,21 @@ def test_places_in_normal_tokens_only(rare):
     assert found["top1_normal"] == 1
     assert found["top1_outlier"] < 0.3
     assert found["top1_outlier_minus_normal"] == found["top1_outlier"] - 1
+
+
+def test_a_head_of_its_own_may_say_row_and_column(rare):
+    """Two more outputs, whose squared error joins cross-entropy; the place is the classifier's."""
+    task = PositionTask(Plan((1.0,), 1, 1, 1, "adam"), (2, 3), "head")
+    assert task.outputs == 6 + 2
+    scores = torch.zeros(1, 8)
+    scores[0, 6:] = torch.tensor([3.0, 4.0])  # place 5 is row 1, column 2
+    squared = ((3 - 1) ** 2 + (4 - 2) ** 2) / 2
+    assert task.loss(scores, torch.tensor([5])).item() == pytest.approx(math.log(6) + 0.5 * squared)
+    assert task.merit(scores, torch.tensor([0])).item() == 1  # the highest is none of the two
+    probe = PositionProbe(**QUICK, target="head")
+    found, outcome = values(run(everywhere, probe, **rare), "position")
+    assert found["top1_normal"] == found["top1_outlier"] == 1
+    assert outcome.record.parameters["position"].target == "head"
 
 
 def test_the_centre_is_as_far_as_the_paper_says():
@@ -359,6 +376,32 @@ def test_the_sweep_is_nested_and_begins_with_all_tokens(rare):
     assert [point[0] for point in line] == list(shares)
 
 
+def test_a_sweep_may_be_cut_by_each_pictures_own_norms(rare):
+    """Norms of one picture all above those of the other: pooled, the top half is one picture's."""
+    norms = torch.tensor([[1.0, 2.0, 3.0, 4.0], [8.0, 7.0, 6.0, 5.0]])
+    own = {each.name: each.members(norms).int().tolist() for each in rank_sets((0.5, 0.02))}
+    assert own["top100"] == [[1] * 4] * 2
+    assert own["top50"] == [[0, 0, 1, 1], [1, 1, 0, 0]]
+    assert own["top2"] == [[0, 0, 0, 1], [1, 0, 0, 0]]
+    tenths = torch.tensor([own[f"decile{place}"] for place in range(1, 11)])
+    assert (tenths.sum(0) == 1).all()
+    assert own["decile10"] == own["top2"]
+    assert not rank_sets((0.5,))[1].members(torch.ones(1, 4)).any()  # all alike: none is higher
+    bright = lambda patches: (  # noqa: E731
+        tokens_of(places(patches)),
+        patches.mean((1, 2))[:, None].exp() + torch.arange(16) / 1e3,
+    )
+    sets = {"probe": "position", "shares": (0.25,), **QUICK}
+    pooled, image = (
+        values(run(bright, ThresholdSweep(**sets, quantile=each), **rare), "threshold-sweep")
+        for each in ("pooled", "image")
+    )
+    assert image[0]["tokens/top25"] == 75 * 4
+    assert image[0]["entropy/top25"] == pytest.approx(math.log(4) / math.log(16))  # the last four
+    assert pooled[0]["entropy/top25"] > 0.9
+    assert image[1].record.parameters["threshold-sweep"].get("quantile") == "image"
+
+
 def test_one_picture_wide_grids_and_one_class_are_no_crash():
     lonely = lambda patches: (tokens_of(patches[..., :16]), 1 + patches[..., 0].abs())  # noqa: E731
     data = {
@@ -534,7 +577,7 @@ def test_a_sweep_refuses_a_method_without_pixels():
 def test_a_record_has_the_settings_that_were_used(rare):
     settings = {"method", "pictures"}
     probes = (PixelProbe(), ThresholdSweep(probe="pixels", shares=(0.02,)))
-    mores = (set(), {"probe", "shares"})
+    mores = (set(), {"probe", "shares", "quantile"})
     for outcome, more in zip(run(everywhere, *probes, **rare), mores, strict=True):
         found = plain(outcome.record)["parameters"][outcome.benchmark.name]
         assert found.keys() == settings | more

@@ -17,7 +17,7 @@ from unlazy.benchmarks.probe_settings import (
     subset_note,
 )
 from unlazy.ledger import Estimate, Measure
-from unlazy.probes.position import PositionErrors, PositionTask
+from unlazy.probes.position import PositionErrors, PositionTask, Target
 from unlazy.tokens import Facts
 
 DARCET = "Darcet et al., Vision Transformers Need Registers"
@@ -40,9 +40,15 @@ class PositionProbe(Trained):
     over all evaluated pictures. One head learns from all tokens, after that normalisation.
 
     Source: *Do All Vision Transformers Need Registers?* (B), 3.3 and Table 1.
+
+    Attributes:
+        target: of what the loss takes the squared error: ``expected`` row and column under the
+            classifier's softmax, or those of a regression ``head`` beside it; the numbers are the
+            classifier's.
     """
 
     rates: tuple[float, ...] = (0.01, 0.1, 1.0)
+    target: Target = "expected"
     name: ClassVar[str] = "position"
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[Need]] = frozenset({"training"})
@@ -63,7 +69,7 @@ class PositionProbe(Trained):
 
     def tasks(self, inputs: Inputs) -> Sequence[PositionTask]:
         """One: the place of each token."""
-        return [PositionTask(self.plan, grid_of(inputs.backbone.facts))]
+        return [PositionTask(self.plan, grid_of(inputs.backbone.facts), self.target)]
 
     def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
         """How often and how far heads miss."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -16,9 +16,7 @@ from unlazy.benchmarks.sheet import Curve, Sheet
 from unlazy.ledger import Estimate, Measure
 from unlazy.measure import Measured
 from unlazy.measures.neighbours import Neighbours
-from unlazy.probes.groups import HIGH
 from unlazy.probes.task import Lesson
-from unlazy.scores import quantile
 
 BINS = 40
 
@@ -30,8 +28,15 @@ class Redundancy(Steps):
     The headline is how many times more often outliers lie in the most uniform tenth of all patches.
 
     Source: *Do All Vision Transformers Need Registers?* (B), claim 3 and Figure 3.
+
+    Attributes:
+        neighbours: ``mean`` over those that exist; ``interior``: only patches that have all four.
+        mapping: of the first patches to coarser final tokens: ``mean`` of those that a token
+            covers, or the one ``nearest`` to its middle.
     """
 
+    neighbours: Literal["mean", "interior"] = "mean"
+    mapping: Literal["mean", "nearest"] = "mean"
     name: ClassVar[str] = "redundancy"
     version: ClassVar[int] = 2
     needs: ClassVar[frozenset[Need]] = frozenset()
@@ -52,9 +57,13 @@ class Redundancy(Steps):
         """Not used."""
         return Lesson(None, 1, 0)
 
+    @property
+    def _measure(self) -> Neighbours:
+        return Neighbours(self.neighbours, self.mapping)
+
     def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
         """The measure of that name."""
-        return [Neighbours()]
+        return [self._measure]
 
     def remarks(
         self, measures: Sequence[Any], values: Mapping[str, Mapping[str, Estimate]]
@@ -64,9 +73,7 @@ class Redundancy(Steps):
 
     def sheet(self, inputs: Inputs, measured: Measured) -> Sheet:
         """How likeness is distributed over outliers, and over the rest."""
-        seen = measured.seen["neighbours"]
-        similarity, norm = seen.flat("similarity"), seen.flat("norm")
-        high = norm > quantile(norm, HIGH)
+        similarity, high = self._measure.patches(measured.seen["neighbours"])
         edges = np.histogram_bin_edges(similarity, BINS)
         lines = []
         for label, chosen in (("outliers", high), ("the rest", ~high)):

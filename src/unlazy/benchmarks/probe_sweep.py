@@ -18,7 +18,7 @@ from unlazy.ledger import Estimate, Measure
 from unlazy.measure import Measured
 from unlazy.probes.chosen import AnyToken
 from unlazy.probes.norm_counts import Quantiles
-from unlazy.probes.sweep import DECILES, ClassSweep, Sweep, conclusions, norm_sets
+from unlazy.probes.sweep import DECILES, ClassSweep, Sweep, conclusions, norm_sets, rank_sets
 from unlazy.probes.task import Task
 from unlazy.tokens import Facts
 
@@ -35,9 +35,9 @@ WORDS = {
 class ThresholdSweep(Trained):
     """A trained probe on the tokens with the highest norms, from the top half to the top 2 %.
 
-    Sets are nested and cut at quantiles over all evaluated pictures; ``top100`` is every token, and
-    ``decile1`` to ``decile10`` are tenths by norm. Where the entropy of places is near 0, tokens of
-    a set sit at few places, which a position probe then knows for that reason alone.
+    Sets are nested; ``top100`` is every token, and ``decile1`` to ``decile10`` are tenths by norm.
+    Where the entropy of places is near 0, tokens of a set sit at few places, which a position probe
+    then knows for that reason alone.
 
     Source: *Do All Vision Transformers Need Registers?* (B), B.2.2 and Figure 11.
 
@@ -46,12 +46,15 @@ class ThresholdSweep(Trained):
             any norm, asked of one token of each set.
         shares: of all tokens, that count as outliers.
         method: of ``probe=pixels``.
+        quantile: sets are cut at quantiles of the norms of all pictures, ``pooled``, or of each
+            ``image`` by itself: one token at least of each has the highest norms.
     """
 
     rates: tuple[float, ...] = (0.01, 0.1, 1.0)
     probe: Literal["position", "pixels", "token-class"] = "position"
     shares: tuple[float, ...] = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02)
     method: Method = "closed_form"
+    quantile: Literal["pooled", "image"] = "pooled"
     name: ClassVar[str] = "threshold-sweep"
     version: ClassVar[int] = 2
     published: ClassVar[tuple[Published, ...]] = ()
@@ -102,7 +105,8 @@ class ThresholdSweep(Trained):
     def judges(self, inputs: Inputs, learned: Learned) -> Sequence[Measure]:
         """The probe that is asked, of each set."""
         asked: Any = self._asked
-        sets = norm_sets(learned.norms, self.shares)
+        pooled = self.quantile == "pooled"
+        sets = norm_sets(learned.norms, self.shares) if pooled else rank_sets(self.shares)
         if self.probe == "token-class":
             device = next(inputs.backbone.parameters()).device
             return [ClassSweep(asked.fit_any(learned.seen[TOKENS], device), sets, self.seeds)]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+import torch
 import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
 
 from unlazy.finite import check_finite, patch_norms
 from unlazy.ledger import Batch, Observation, Seen
@@ -21,13 +25,20 @@ UNIFORM = 0.1  # share of all patches that count as most uniform
 class Neighbours:
     """Similarity of a patch embedding to its four neighbours, high-norm patches against the rest.
 
-    High-norm means above the 98th percentile over all tokens. Where the last grid is coarser
-    than the first, similarities are averaged over each final token's footprint. Positions are
-    not yet added; border patches average over the neighbours that exist.
+    High-norm means above the 98th percentile over all tokens. Positions are not yet added.
 
-    Source: *Do All Vision Transformers Need Registers?*, claim on redundancy.
+    Source: *Do All Vision Transformers Need Registers?*, claim on redundancy, which says nothing of
+    borders and of grids that become coarser.
+
+    Attributes:
+        neighbours: ``mean``: patches at the border average over the neighbours that exist;
+            ``interior``: only patches that have all four take part.
+        mapping: where the last grid is coarser than the first, a final token has the ``mean`` over
+            its footprint, or what the patch ``nearest`` to its middle has.
     """
 
+    neighbours: Literal["mean", "interior"] = "mean"
+    mapping: Literal["mean", "nearest"] = "mean"
     name: str = "neighbours"
 
     @property
@@ -39,15 +50,41 @@ class Neighbours:
         check_finite(similarity, batch.names, "patches", where="after the patch embedding")
         grid = trace[norm_of(block(-1))].grid
         norm = patch_norms(trace, batch).unflatten(1, grid)
+        if self.neighbours == "interior":
+            inside = torch.zeros_like(similarity, dtype=torch.bool)
+            inside[:, 1:-1, 1:-1] = True
+            similarity = similarity.masked_fill(~inside, torch.nan)
         if similarity.shape != norm.shape:
-            similarity = F.adaptive_avg_pool2d(similarity[:, None], grid)[:, 0]
+            similarity = self._mapped(similarity, grid)
         return {"similarity": similarity, "norm": norm}
 
-    def conclude(self, seen: Seen) -> dict[str, float]:
+    def _mapped(
+        self, similarity: Float[Tensor, "B H W"], grid: tuple[int, int]
+    ) -> Float[Tensor, "B h w"]:
+        """What each final token has; NaN where no patch of its takes part."""
+        one = similarity[:, None]
+        if self.mapping == "nearest":
+            return F.interpolate(one, grid, mode="nearest-exact")[:, 0]
+        if self.neighbours == "mean":
+            return F.adaptive_avg_pool2d(one, grid)[:, 0]
+        total, count = (
+            F.adaptive_avg_pool2d(each, grid) for each in (one.nan_to_num(), (~one.isnan()).float())
+        )
+        return (total / count)[:, 0]
+
+    def patches(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+        """Similarity of the patches that take part, (n,), and whether their norm is high, (n,)."""
         similarity, norm = seen.flat("similarity"), seen.flat("norm")
         high = norm > quantile(norm, 0.98)
-        found = {"mean": float(similarity.mean())}
-        if high.any():
+        if self.neighbours == "mean":
+            return similarity, high
+        inside = ~np.isnan(similarity)
+        return similarity[inside], high[inside]
+
+    def conclude(self, seen: Seen) -> dict[str, float]:
+        similarity, high = self.patches(seen)
+        found = {"mean": float(similarity.mean())} if similarity.size else {}
+        if high.any() and not high.all():
             dense = most(similarity, UNIFORM)
             above, rest = similarity[high].mean(), similarity[~high].mean()
             found |= {

@@ -6,6 +6,7 @@ Shape legend: B pictures, N = H * W tokens, S seeds; places count from 0, row by
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from unlazy.probes.task import Plan
 from unlazy.scores import entropy_share
 from unlazy.tokens import FINAL, Site, Trace, block, norm_of
 
+Target = Literal["expected", "head"]
 SQUARED = 0.5  # weight of the squared distance in the loss
 
 
@@ -28,14 +30,21 @@ SQUARED = 0.5  # weight of the squared distance in the loss
 class PositionTask:
     """Tokens after the last normalisation -> their place: cross-entropy + 0.5 squared error.
 
-    The squared error is that of the expected row and column under the head's softmax, the mean of
-    both, in patches: the paper does not say of what, and the highest place alone has no gradient.
+    The squared error is that of a row and a column, the mean of both, in patches: the paper does
+    not say of what, and the highest place alone has no gradient.
 
     Source: *Do All Vision Transformers Need Registers?*, 3.3.
+
+    Attributes:
+        plan: how heads learn.
+        grid: (H, W).
+        target: ``expected``: row and column expected under the head's softmax; ``head``: those that
+            two more outputs say, which leaves cross-entropy alone to the others.
     """
 
     plan: Plan
     grid: tuple[int, int]
+    target: Target = "expected"
     name: str = "position"
 
     @property
@@ -44,6 +53,10 @@ class PositionTask:
 
     @property
     def outputs(self) -> int:
+        return self._places + (2 if self.target == "head" else 0)
+
+    @property
+    def _places(self) -> int:
         return self.grid[0] * self.grid[1]
 
     def examples(self, trace: Trace, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -55,15 +68,16 @@ class PositionTask:
         return tokens.patches.flatten(0, 1), places.repeat(count)
 
     def loss(self, scores: Tensor, target: Tensor) -> Tensor:
-        log = F.log_softmax(scores, dim=-1)
+        log = F.log_softmax(scores[..., : self._places], dim=-1)
         wanted = target.expand(log.shape[:-1])[..., None]
         entropy = -log.gather(-1, wanted)[..., 0]
         centres = coordinates(self.grid).to(log)
-        apart = log.exp() @ centres - centres[target]
+        said = scores[..., self._places :] if self.target == "head" else log.exp() @ centres
+        apart = said - centres[target]
         return entropy + SQUARED * apart.square().mean(-1)
 
     def merit(self, scores: Tensor, target: Tensor) -> Tensor:
-        return (scores.argmax(-1) == target).float()
+        return (scores[..., : self._places].argmax(-1) == target).float()
 
 
 def coordinates(grid: tuple[int, int]) -> Float[Tensor, "N 2"]:
@@ -79,8 +93,10 @@ def coordinates(grid: tuple[int, int]) -> Float[Tensor, "N 2"]:
 def said(heads: Heads, trace: Trace) -> tuple[Tensor, Tensor]:
     """Whether the heads' highest place is the token's, and how far off it is: (S, B, N) each."""
     tokens = trace[FINAL]
-    scores = heads(tokens.patches.flatten(0, 1)[None])[0]  # (S, B * N, N)
-    highest = scores.argmax(-1).unflatten(1, tokens.patches.shape[:2])
+    scores = heads(tokens.patches.flatten(0, 1)[None])[0]  # (S, B * N, N or more)
+    highest = (
+        scores[..., : tokens.patches.shape[1]].argmax(-1).unflatten(1, tokens.patches.shape[:2])
+    )
     true = torch.arange(highest.shape[-1], device=highest.device)
     where = coordinates(tokens.grid).to(highest.device)
     return (highest == true).float(), (where[highest] - where).norm(dim=-1)

@@ -29,11 +29,46 @@ DECILES = 10
 
 
 @dataclass(frozen=True)
+class RankSet:
+    """The tokens whose norm lies in a range of ranks among their own picture's.
+
+    Attributes:
+        name: such as ``top5``, the highest 5 %, or ``decile1``, the lowest tenth.
+        low, high: shares of the picture's tokens; those above ``low``, without those above
+            ``high``.
+        share: of all tokens, that the set should have; less where norms are alike, more where a
+            picture has few: at least one token.
+    """
+
+    name: str
+    low: float
+    high: float
+    share: float
+
+    def members(self, norms: Float[Tensor, "B N"]) -> Bool[Tensor, "B N"]:
+        """Which tokens it has.
+
+        >>> norms = torch.tensor([[1.0, 2.0, 3.0], [9.0, 8.0, 7.0]])
+        >>> RankSet("top40", 0.6, 1.0, 0.4).members(norms).tolist()
+        [[False, False, True], [True, False, False]]
+        """
+        return _above(norms, self.low) & ~_above(norms, self.high)
+
+
+def _above(norms: Float[Tensor, "B N"], share: float) -> Bool[Tensor, "B N"]:
+    """Which norms are above the quantile ``share`` of their picture; all above 0, none above 1."""
+    if share <= 0 or share >= 1:
+        return torch.full_like(norms, share <= 0, dtype=torch.bool)
+    place = int(round(share * (norms.shape[1] - 1), 6))
+    return norms > norms.kthvalue(place + 1, dim=1, keepdim=True).values
+
+
+@dataclass(frozen=True)
 class NormSet:
     """The tokens whose norm lies in a range.
 
     Attributes:
-        name: such as ``top5``, the highest 5 %, or ``decile1``, the lowest tenth.
+        name: as of a ``RankSet``.
         low, high: norms, half-open.
         share: of all tokens, that the set should have; less where norms are alike.
     """
@@ -43,31 +78,49 @@ class NormSet:
     high: float
     share: float
 
+    def members(self, norms: Float[Tensor, "B N"]) -> Bool[Tensor, "B N"]:
+        """Which tokens it has."""
+        return (norms >= self.low) & (norms < self.high)
 
-def norm_sets(norms: Quantiles, shares: tuple[float, ...]) -> tuple[NormSet, ...]:
+
+Sets = tuple[NormSet | RankSet, ...]
+
+
+def rank_sets(shares: tuple[float, ...]) -> tuple[RankSet, ...]:
     """Everything, the nested sets of the highest ``shares``, and the tenths of all tokens.
 
-    Source: *Do All Vision Transformers Need Registers?*, B.2.2, from the top 50 % to the top 2 %;
-    quantiles are those of all pictures together.
+    Source: *Do All Vision Transformers Need Registers?*, B.2.2, from the top 50 % to the top 2 %.
     """
     nested = [
-        NormSet(f"top{100 * share:g}", norms.above(1 - share), math.inf, share)
+        RankSet(f"top{100 * share:g}", 1 - share, 1.0, share)
         for share in sorted({1.0, *shares}, reverse=True)
     ]
-    cuts = [norms.above(place / DECILES) for place in range(DECILES)] + [math.inf]
     tenths = [
-        NormSet(f"decile{place + 1}", cuts[place], cuts[place + 1], 1 / DECILES)
+        RankSet(f"decile{place + 1}", place / DECILES, (place + 1) / DECILES, 1 / DECILES)
         for place in range(DECILES)
     ]
     return (*nested, *tenths)
 
 
-def members(norms: Float[Tensor, "B N"], sets: tuple[NormSet, ...]) -> Bool[Tensor, "K B N"]:
+def norm_sets(norms: Quantiles, shares: tuple[float, ...]) -> tuple[NormSet, ...]:
+    """The same, cut at quantiles of all pictures together."""
+    return tuple(
+        NormSet(
+            each.name,
+            norms.above(each.low),
+            math.inf if each.high == 1 else norms.above(each.high),
+            each.share,
+        )
+        for each in rank_sets(shares)
+    )
+
+
+def members(norms: Float[Tensor, "B N"], sets: Sets) -> Bool[Tensor, "K B N"]:
     """Which tokens each set has."""
-    return torch.stack([(norms >= each.low) & (norms < each.high) for each in sets])
+    return torch.stack([each.members(norms) for each in sets])
 
 
-def of_all_pictures(sets: Sequence[NormSet]) -> frozenset[str]:
+def of_all_pictures(sets: Sets) -> frozenset[str]:
     """Numbers that a single picture has not."""
     return frozenset(
         f"{key}/{each.name}" for key in ("entropy", "tokens", *SPREADS) for each in sets
@@ -81,7 +134,7 @@ SPREADS = tuple(f"seed_sd_{key}" for key in SAID)
 class BySet:
     """What sweeps conclude, whatever is asked of the tokens of their sets."""
 
-    sets: tuple[NormSet, ...]
+    sets: Sets
 
     @property
     def extremes(self) -> frozenset[str]:
@@ -105,7 +158,7 @@ class Sweep(BySet):
     """
 
     judge: PositionErrors | PixelErrors
-    sets: tuple[NormSet, ...]
+    sets: Sets
     name: str = "threshold_sweep"
 
     @property
@@ -139,7 +192,7 @@ class ClassSweep(BySet):
     """
 
     heads: Heads
-    sets: tuple[NormSet, ...]
+    sets: Sets
     seeds: int
     name: str = "threshold_sweep"
 
