@@ -15,37 +15,47 @@ from unlazy.inputs import Mistake, dataset_of
 
 datasets = pytest.importorskip("datasets", reason="the extra hf-data is not installed")
 
+PARTS = ["ear", "tail"]
 BOXES = [[[1, 2, 10, 5], [30, 0, 20, 30]], []]
+
+
+def saved(path, *, category="category", apart=False):
+    """Two pictures, the first with two boxes; ``apart``: as a list of objects."""
+    bbox, classes = datasets.List(datasets.Value("float32")), datasets.ClassLabel(names=PARTS)
+    if apart:
+        objects = datasets.List({"bbox": bbox, category: classes})
+        rows = [
+            [{"bbox": box, category: place} for box, place in zip(boxes, [1, None], strict=False)]
+            for boxes in BOXES
+        ]
+    else:
+        objects = {"bbox": datasets.List(bbox), category: datasets.List(classes)}
+        rows = [{"bbox": boxes, category: [1, None][: len(boxes)]} for boxes in BOXES]
+    label = datasets.ClassLabel(names=["cat", "dog"])
+    features = {"image": datasets.Image(), "label": label, "objects": objects}
+    images = [Image.new("L", (40, 30), 90), Image.new("RGB", (20, 10))]
+    datasets.Dataset.from_dict(
+        {"image": images, "label": [1, 0], "objects": rows}, features=datasets.Features(features)
+    ).save_to_disk(path)
+    return path
 
 
 @pytest.fixture
 def folder(tmp_path):
-    features = datasets.Features(
-        {
-            "image": datasets.Image(),
-            "label": datasets.ClassLabel(names=["cat", "dog"]),
-            "objects": {
-                "bbox": datasets.Sequence(datasets.Sequence(datasets.Value("float32"))),
-                "category": datasets.Sequence(datasets.ClassLabel(names=["ear", "tail"])),
-            },
-        }
-    )
-    rows = {
-        "image": [Image.new("L", (40, 30), 90), Image.new("RGB", (20, 10))],
-        "label": [1, 0],
-        "objects": [{"bbox": boxes, "category": [1, 0][: len(boxes)]} for boxes in BOXES],
-    }
-    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "one")
-    return tmp_path / "one"
+    return saved(tmp_path / "one")
 
 
-def test_pictures_labels_and_boxes(folder):
+@pytest.mark.parametrize("category", ["category", "categories", "label"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_pictures_labels_and_boxes(tmp_path, category, apart):
+    folder = saved(tmp_path / "one", category=category, apart=apart)
     data = HuggingFace(str(folder))
+    assert data.counts == {"pictures": 2, "boxes": 2}
     assert (len(data), data.classes) == (2, ["cat", "dog"])
     sample = data[0]
     assert (sample.image.mode, sample.image.size, sample.label) == ("RGB", (40, 30), 1)
     assert sample.boxes.tolist() == [[1, 2, 11, 7], [30, 0, 40, 30]]
-    assert sample.box_labels.tolist() == [1, 0]
+    assert sample.box_labels.tolist() == [1, -1]
     assert data[1].boxes.shape == (0, 4)
     assert "is cut" in data.problems[data.name_of(0)]
     assert data.problems[data.name_of(1)] == "it has no box"

@@ -1,8 +1,9 @@
 """Data sets of Hugging Face ``datasets``, by name or from a folder (``save_to_disk``).
 
-Columns: ``image``; ``label`` where there is one; ``objects`` with lists ``bbox`` and ``category``
-(or ``label``) where there are boxes. A bbox is corner and size in pixels (``xywh``, as in COCO), or
-two corners (``xyxy``) where the name ends so. The library keeps what it fetches in its own cache,
+Columns: ``image``; ``label`` where there is one; ``objects`` with ``bbox`` and ``category`` (or
+``categories``, ``label``) where there are boxes, as a list of each or as a list of objects. A bbox
+is corner and size in pixels (``xywh``, as in COCO), or two corners (``xyxy``) where the name ends
+so. The library keeps what it fetches in its own cache,
 and reads from there when it is offline. Needs the extra ``hf-data``.
 """
 
@@ -21,6 +22,9 @@ from unlazy.data.sample import Sample, Unreadable
 
 Form = Literal["xywh", "xyxy"]
 """How a bbox is written: corner and size, or two corners."""
+
+CATEGORIES = ("category", "categories", "label")
+"""What the class of an object may be called; the first that is there counts."""
 
 DOUBT = 0.1
 """Share of boxes that do not lie in their pictures, from which on the other form is tried."""
@@ -58,7 +62,7 @@ class HuggingFace:
             raise ValueError(f"{self.name} has no column 'image', only {', '.join(features)}")
         self._has_label = "label" in features
         fields = _fields(features.get("objects"))
-        self._category = "category" if "category" in fields else "label"
+        self._category = next((each for each in CATEGORIES if each in fields), CATEGORIES[0])
         self._has_boxes = "bbox" in fields
         self.classes = _class_names(features.get("label")) or _class_names(
             fields.get(self._category)
@@ -98,11 +102,10 @@ class HuggingFace:
 
     def _read_objects(self) -> Iterator[Objects | None]:
         for index, row in enumerate(self._rows):
-            found, name = row["objects"] or {}, self.name_of(index)
-            given = found.get("bbox") or []
-            labels = found.get(self._category) or [-1] * len(given)
+            name = self.name_of(index)
             try:
                 size = image_size(_source(row))
+                given, labels = _listed(row["objects"], self._category)
                 corners = {form: [_corners(box, form) for box in given] for form in self._outside}
                 objects = objects_of(list(zip(corners[self.boxes], labels, strict=True)))
             except Unreadable:  # said when the picture is read
@@ -212,6 +215,15 @@ def _fields(feature: Any) -> dict[str, Any]:
     """The fields of a list of objects, however the library's version spells it."""
     inner = getattr(feature, "feature", feature)
     return inner if isinstance(inner, dict) else {}
+
+
+def _listed(objects: Any, category: str) -> tuple[list[Any], list[Any]]:
+    """The boxes and classes of a row's objects: a dict of lists, or a list of dicts."""
+    if isinstance(objects, list):
+        objects = {key: [each.get(key) for each in objects] for key in set().union(*objects)}
+    boxes = (objects or {}).get("bbox") or []
+    labels = (objects or {}).get(category) or [None] * len(boxes)
+    return boxes, [-1 if each is None else each for each in labels]
 
 
 def _class_names(feature: Any) -> list[str]:
