@@ -161,15 +161,16 @@ def recognised(root: Path) -> str:
     """The name of the data set that a folder is.
 
     Raises:
-        Mistake: none of those known, or several; the message says how to choose.
+        Mistake: none of those known, or several; the message says how to choose. Or its annotations
+            are broken; the message names the file.
     """
-    from unlazy.data.expected import recognise, unused_boxes
+    from unlazy.data.expected import recognise, unusable
 
     found = recognise(root)
     if len(found) == 1:
         return found[0]
-    if not found and (unused := unused_boxes(root)):
-        raise Mistake(unused)
+    if not found and (reason := unusable(root)):
+        raise Mistake(reason)
     said = f"{root} holds {' and '.join(found)}" if found else f"{root} is no data set known here"
     own = (
         ""

@@ -182,17 +182,14 @@ def list_names(
         if not data.is_dir():
             what = "is a file" if data.exists() else "does not exist"
             raise Mistake(f"--data {data} {what}; give the folder of a data set, or around several")
-        from unlazy.data.expected import BOX_FOLDER, own_boxes, survey
+        from unlazy.data.expected import BOX_FOLDER, survey, survey_own
 
         known = False
         for found in survey(data, pattern):
             known = known or not found.missing
             print(found, flush=True)
-        own = own_boxes(data) if pattern in BOX_FOLDER and not known else None
-        if own is not None:
-            with_boxes = sum(bool(each.objects) for each in own.entries)
-            where = own.box_file.name if own.box_file else "text files"
-            print(f"{BOX_FOLDER}: {len(own):,} pictures, {with_boxes:,} with boxes, in {where}")
+        if pattern in BOX_FOLDER and not known and (own := survey_own(data)):
+            print(own)
         return
     if kind != "models":
         for name in sorted(name for name in table(kind) if pattern in name):

@@ -88,6 +88,34 @@ def test_a_table_without_a_box_is_no_folder_of_boxes(tmp_path):
     assert recognise(tmp_path) == []
 
 
+IMAGE = '{"images": [{"id": 1, "file_name": "a.png"}],\n"annotations": [,]}'
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"boxes.json": IMAGE}, "boxes.json, line 2: broken JSON"),
+        ({"mine.json": IMAGE}, "mine.json, line 2: broken JSON"),
+        ({"a.txt": "0 .5 .5 .2 .2", "data.yaml": "names: [cat,"}, "data.yaml, line 1: broken YAML"),
+        ({"a.csv": "a.png,1,1,9,9", "b.csv": ""}, "has a.csv, b.csv; name the one with the boxes"),
+        (
+            {"val2017/b.jpg": "", "annotations/instances_val2017.json": IMAGE},
+            "instances_val2017.json, line 2: broken JSON",
+        ),
+    ],
+)
+def test_broken_annotations_are_told_where_no_set_is_named(capsys, tmp_path, files, reason):
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    _, err = run(capsys, "bench", "bundled:tiny-label", "point-in-box", "--data", tmp_path)
+    assert reason in " ".join(err.split())
+    assert "no data set known here" not in err
+    out, _ = run(capsys, "list", "data", "--data", tmp_path)
+    assert reason in out
+
+
 def test_a_folder_that_is_none_is_a_mistake(capsys, root):
     (root / "file").touch()
     for kind, given, reason in (

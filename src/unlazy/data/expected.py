@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unlazy.data.box_folder import BoxFolder, NoBox
+from unlazy.data.box_folder import BoxFolder
 from unlazy.data.coco import COCO, LIST, COCO20k
 from unlazy.data.coco128 import COCO128
 from unlazy.data.imagenet import ImageNet
@@ -188,19 +188,39 @@ def recognise(root: Path) -> list[str]:
 
 
 def own_boxes(root: Path) -> BoxFolder | None:
-    """A folder of somebody's own pictures with boxes; None where there is no box in it."""
+    """A folder of somebody's own pictures with boxes; None where no box in it can be used."""
     try:
         return BoxFolder(root)
     except (OSError, ValueError, Unreadable):
         return None
 
 
-def unused_boxes(root: Path) -> str:
-    """Why none of a folder's own boxes can be used; "" where there are none, or some can."""
+def unusable(root: Path) -> str:
+    """Why data that are laid out as a known set, or as own boxes, cannot be used; "" without any.
+
+    Files are named, with the line where it is known.
+    """
+    reasons = [reason for each in EXPECTED if (reason := _broken(each.open, root))]
+    return "; ".join(dict.fromkeys([*reasons, *filter(None, [_broken(BoxFolder, root)])]))
+
+
+def _broken(open_: Callable[[Path], Any], root: Path) -> str:
+    """What is wrong with annotations; "" where there are none, or they are sound."""
     try:
-        BoxFolder(root)
-    except NoBox as error:
-        return str(error)
-    except (OSError, ValueError, Unreadable):
+        open_(root)
+    except (OSError, Unreadable):  # it is not laid out so
         return ""
+    except ValueError as error:
+        return str(error)
     return ""
+
+
+def survey_own(root: Path) -> str:
+    """What of somebody's own data is in a folder that is no known data set; "" where nothing is."""
+    own = own_boxes(root)
+    if own is None:
+        reason = _broken(BoxFolder, root)
+        return f"{BOX_FOLDER}: {reason}" if reason else ""
+    with_boxes = sum(bool(each.objects) for each in own.entries)
+    where = own.box_file.name if own.box_file else "text files"
+    return f"{BOX_FOLDER}: {len(own):,} pictures, {with_boxes:,} with boxes, in {where}"
