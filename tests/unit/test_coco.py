@@ -11,7 +11,6 @@ from unlazy.data.coco import COCO, LIST, COCO20k
 from unlazy.data.coco128 import COCO128
 from unlazy.data.coco_json import rasterise
 from unlazy.data.pascal_xml import BrokenAnnotation
-from unlazy.data.sample import Unreadable
 
 SIZE = (40, 30)  # width, height
 SQUARE = [[2, 3, 12, 3, 12, 13, 2, 13]]
@@ -180,16 +179,37 @@ def test_run_lengths_are_read_as_pycocotools_writes_them():
         assert (rasterise(runs, (70, 53)) == drawn).all()
 
 
-def test_a_bad_outline_makes_its_picture_unreadable(root):
+@pytest.mark.parametrize("bad", [None, [], [[1, 2, 3, 4]], {"size": [4, 5], "counts": [20]}])
+def test_an_object_with_a_bad_outline_loses_its_mask_alone(root, bad):
     pytest.importorskip("pycocotools", reason="it is not installed: make install")
     path = root / "annotations" / "instances_val2017.json"
     found = json.loads(path.read_text())
-    found["annotations"][1]["segmentation"] = []
+    found["annotations"][1]["segmentation"] = bad
+    found["annotations"][3]["segmentation"] = bad
     write(path, found)
     data = COCO(root, masks=True)
-    with pytest.raises(Unreadable, match="outline of object 2"):
-        data[0]
-    assert data[2].instances.shape == (1, 30, 40)
+    sample, other = data[0], data[2]
+    assert len(sample.boxes) == len(sample.instances) == 2
+    assert sample.instances[0].sum() == (sample.mask == 2).sum() == 100
+    assert not sample.instances[1].any()
+    assert sample.void[:, :2].all()  # the box of the object: nobody knows what in it is object
+    assert not sample.void[:, 3:39].any()
+    named = data.problems["val2017/000000000004.jpg"]
+    assert named.startswith("the object in box (0, 0, 2.5, 30) has no mask: it ")
+    assert (other.mask, other.instances, len(other.boxes)) == (None, None, 1)
+    assert "none of its outlines can be drawn" in data.problems["val2017/000000000009.jpg"]
+
+
+def test_a_crowd_with_a_bad_outline_is_left_out(root):
+    pytest.importorskip("pycocotools", reason="it is not installed: make install")
+    path = root / "annotations" / "instances_val2017.json"
+    found = json.loads(path.read_text())
+    found["annotations"][2]["segmentation"] = None
+    write(path, found)
+    data = COCO(root, masks=True)
+    assert not data[0].void.any()
+    assert data[0].instances.any(axis=(1, 2)).all()
+    assert "crowd 1 is left out" in data.problems["val2017/000000000004.jpg"]
 
 
 @pytest.fixture

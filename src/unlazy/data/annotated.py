@@ -248,10 +248,14 @@ class Annotated(FromFiles):
                 " its boxes are not used",
             )
             return replace(entry, objects=None)
-        objects, reasons = fit(entry.objects, size)
+        objects, reasons = self._fit(entry.objects, size)
         for reason in reasons:
             self.problems.add(name, reason)
         return replace(entry, objects=objects)
+
+    def _fit(self, objects: Objects, size: tuple[int, int]) -> tuple[Objects, list[str]]:
+        """As ``fit``; data sets may check more."""
+        return fit(objects, size)
 
 
 def fit(objects: Objects, size: tuple[int, int]) -> tuple[Objects, list[str]]:

@@ -17,8 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from unlazy.data.annotated import Annotated, Entry, Problems
-from unlazy.data.coco_json import Instances, entries_of, rasterise, read_instances
+from unlazy.data.annotated import Annotated, Entry, Objects, Problems, fit
+from unlazy.data.coco_json import (
+    Instances,
+    checked_outline,
+    entries_of,
+    rasterise,
+    read_instances,
+)
 from unlazy.data.roots import find_folder
 from unlazy.data.sample import Sample, Unreadable
 
@@ -29,8 +35,15 @@ MOST_CLASSES = 254  # that fit with 0 for none into the mask's bytes
 class Outlined(Annotated):
     """Pictures whose objects have outlines; instances and mask are drawn when read.
 
-    Where instances overlap, the mask has the class of the later one.
+    Where instances overlap, the mask has the class of the later one. An object whose outline cannot
+    be drawn has an empty instance, and the rest of its box is void; where none can, the picture has
+    no masks. A crowd whose outline cannot be drawn is left out. All are in ``problems``.
     """
+
+    def _fit(self, objects: Objects, size: tuple[int, int]) -> tuple[Objects, list[str]]:
+        inside, reasons = fit(objects, size)
+        inside, without = _drawable(inside, size)
+        return inside, [*reasons, *without]
 
     def _masked(self, sample: Sample, entry: Entry) -> Sample:
         objects = entry.objects
@@ -41,7 +54,11 @@ class Outlined(Annotated):
         mask = np.zeros(size, dtype=np.uint8)
         for label, pixels in zip(objects.labels, instances, strict=True):
             mask[pixels] = label + 1 if label >= 0 and len(self.classes) <= MOST_CLASSES else 1
-        void = _draw(objects.void, size).any(axis=0) & (mask == 0)
+        void = _draw(objects.void, size).any(axis=0)
+        for box, outline in zip(objects.boxes, objects.segments, strict=True):
+            if outline is None:
+                void[_rows_and_columns(box)] = True
+        void &= mask == 0
         return replace(sample, mask=mask, instances=instances, void=void)
 
 
@@ -136,12 +153,53 @@ def _listed(folder: Path) -> set[int]:
     return ids
 
 
-def _draw(outlines: Sequence[Any], size: tuple[int, int]) -> np.ndarray:
-    """(k, height, width) bool."""
-    drawn = np.zeros((len(outlines), *size), dtype=bool)
+def _drawable(objects: Objects, size: tuple[int, int]) -> tuple[Objects, list[str]]:
+    """Objects with None for each outline that cannot be drawn, and why it cannot."""
+    segments, wrong = _checked(objects.segments, size)
+    void, wrong_void = _checked(objects.void, size)
+    reasons = [
+        f"the object in box ({', '.join(f'{value:g}' for value in objects.boxes[row])}) has no"
+        f" mask: {reason}"
+        for row, reason in wrong.items()
+    ]
+    if wrong and len(wrong) == len(segments):
+        segments = ()
+        reasons = [
+            f"it has no mask: none of its outlines can be drawn ({next(iter(wrong.values()))})"
+        ]
+    reasons += [f"crowd {row + 1} is left out: {reason}" for row, reason in wrong_void.items()]
+    void = tuple(each for each in void if each is not None)
+    return replace(objects, segments=segments, void=void), reasons
+
+
+def _checked(
+    outlines: Sequence[Any], size: tuple[int, int]
+) -> tuple[tuple[Any, ...], dict[int, str]]:
+    """Outlines, None for each that cannot be drawn; place -> why."""
+    wrong = {}
     for place, outline in enumerate(outlines):
         try:
-            drawn[place] = rasterise(outline, size)
+            checked_outline(outline, size)
         except ValueError as error:
+            wrong[place] = "it has no outline" if not outline else str(error)
+    return tuple(None if at in wrong else each for at, each in enumerate(outlines)), wrong
+
+
+def _rows_and_columns(box: np.ndarray) -> tuple[slice, slice]:
+    """The pixels that a box (4,) xyxy touches."""
+    left, top = np.floor(box[:2]).astype(int)
+    right, bottom = np.ceil(box[2:]).astype(int)
+    return slice(top, bottom), slice(left, right)
+
+
+def _draw(outlines: Sequence[Any], size: tuple[int, int]) -> np.ndarray:
+    """(k, height, width) bool; nothing for None."""
+    drawn = np.zeros((len(outlines), *size), dtype=bool)
+    for place, outline in enumerate(outlines):
+        if outline is None:
+            continue
+        try:
+            drawn[place] = rasterise(outline, size)
+        except ValueError as error:  # the file changed since it was checked
             raise Unreadable(f"the outline of object {place + 1}: {error}") from error
     return drawn

@@ -115,44 +115,59 @@ def rasterise(outline: Any, size: tuple[int, int]) -> np.ndarray:
     """The pixels (height, width) bool of an outline, by COCO's own rule.
 
     Raises:
+        ValueError: as ``checked_outline``.
+    """
+    found = checked_outline(outline, size)
+    return _fill(found, size) if isinstance(found, np.ndarray) else _draw_polygons(found, size)
+
+
+def checked_outline(outline: Any, size: tuple[int, int]) -> list[list[float]] | np.ndarray:
+    """Polygons that hold pixels, or run lengths (n,) int64; nothing is drawn.
+
+    Raises:
         ValueError: it is no outline, or one of another size.
     """
     try:
-        if isinstance(outline, dict):
-            return _fill(outline, size)
-        return _draw_polygons(outline, size)
+        return _runs(outline, size) if isinstance(outline, dict) else _polygons(outline, size)
     except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
         raise ValueError(f"it is neither polygons nor run lengths ({error})") from error
 
 
-def _draw_polygons(polygons: list[list[float]], size: tuple[int, int]) -> np.ndarray:
-    from pycocotools import mask
-
-    height, width = size
+def _polygons(polygons: list[list[float]], size: tuple[int, int]) -> list[list[float]]:
     far = 4 * max(size)  # coordinates far outside would take the library long
     polygons = [each for each in polygons if len(each) >= 6]  # fewer corners hold no pixel
     if not polygons:
         raise ValueError("no polygon has three corners")
     if not all(-far < value < far for each in polygons for value in each):
         raise ValueError("a corner lies far outside of the picture")
+    return polygons
+
+
+def _draw_polygons(polygons: list[list[float]], size: tuple[int, int]) -> np.ndarray:
+    from pycocotools import mask
+
     outline: Any = polygons  # its stub knows of run lengths only
-    return mask.decode(mask.merge(mask.frPyObjects(outline, height, width))).astype(bool)
+    return mask.decode(mask.merge(mask.frPyObjects(outline, *size))).astype(bool)
 
 
-def _fill(runs: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
-    """Runs go down the columns and begin with background.
-
-    Not by pycocotools: where runs end early, it returns whatever the memory held.
-    """
-    if list(runs["size"]) != list(size):
-        raise ValueError(f"they are for {runs['size']}, not {list(size)}")
-    counts = runs["counts"]
+def _runs(outline: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
+    if list(outline["size"]) != list(size):
+        raise ValueError(f"they are for {outline['size']}, not {list(size)}")
+    counts = outline["counts"]
     lengths = np.array(_unpack(counts) if isinstance(counts, str) else counts, dtype=np.int64)
     height, width = size
     if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != height * width:
         raise ValueError(f"they cover {lengths.sum()} pixels of {height * width}")
+    return lengths
+
+
+def _fill(lengths: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Runs go down the columns and begin with background.
+
+    Not by pycocotools: where runs end early, it returns whatever the memory held.
+    """
     inside = np.arange(len(lengths)) % 2 == 1
-    return np.repeat(inside, lengths).reshape(width, height).T
+    return np.repeat(inside, lengths).reshape(size[::-1]).T
 
 
 def _unpack(text: str) -> list[int]:

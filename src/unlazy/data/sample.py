@@ -27,7 +27,8 @@ class Sample:
         truncated: ``(k,)`` bool, objects that reach beyond the picture or their box.
         mask: ``(height, width)`` uint8, nonzero on the object; of data with classes by pixel,
             class index + 1 (1 where there are more than 254 classes).
-        instances: ``(k, height, width)`` bool, the pixels of each box's object.
+        instances: ``(k, height, width)`` bool, the pixels of each box's object; none of an object
+            whose outline is not known.
         void: ``(height, width)`` bool, pixels that no evaluation counts.
     """
 
