@@ -189,6 +189,32 @@ def test_instance_masks_are_opened_where_asked_for(tmp_path, capsys, weights):
     assert found["mask_iou/whole_picture"] == pytest.approx(np.mean(areas), abs=0.005)
 
 
+def test_found_boxes_load_beside_the_json_that_the_pictures_came_with(tmp_path, capsys, weights):
+    coco = pytest.importorskip("pycocotools.coco", reason="it is not installed: make install")
+    data, out = save_pictures(tmp_path / "data"), tmp_path / "out"
+    (data / "boxes.csv").unlink()
+    ids = {"0.png": 1, "1.png": 900, "2.png": 0}  # and 3.png is not listed
+    content = {
+        "images": [
+            {"id": id_, "file_name": name, "width": width, "height": height}
+            for (name, id_), (width, height) in zip(ids.items(), BRIGHT, strict=False)
+        ],
+        "categories": [{"id": 7, "name": "box"}],
+        "annotations": [
+            {"id": place, "image_id": id_, "category_id": 7, "bbox": [0, 0, 9, 9]}
+            for place, id_ in enumerate(ids.values())
+        ],
+    }
+    (data / "boxes.json").write_text(json.dumps(content))
+    given = (f"{MODEL}={weights}", "discovery", "--data", data, "-o", out)
+    code, printed = bench(capsys, *given, *ALL_OF_THE_MASS)
+    assert code == 0, printed
+    for method in METHODS:
+        found = coco.COCO(data / "boxes.json").loadRes(str(out / f"discovery-boxes-{method}.json"))
+        boxes = {row["file_name"]: (row["image_id"], row["bbox"]) for row in found.anns.values()}
+        assert boxes == {name: (id_, expected()[name]) for name, id_ in ids.items()}
+
+
 def batch(shown: list[tuple[int, int]], size: tuple[int, int]) -> Batch:
     pixels = torch.zeros(len(shown), 3, *size, dtype=torch.uint8)
     views = tuple(Viewed(each, shown=one) for each, one in zip(pixels, shown, strict=True))

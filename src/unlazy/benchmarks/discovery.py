@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -124,20 +124,22 @@ class Discovery(Methods):
         seen = measured.seen["discovery"]
         return contact_sheet(inputs.evaluated, seen, self.view(facts), methods)
 
-    def files(self, measured: Measured) -> dict[str, bytes]:
+    def files(self, measured: Measured, own: Mapping[int, int]) -> dict[str, bytes]:
         """``discovery-boxes-<method>.json``: found boxes as COCO's results, a score of 1 each.
 
-        ``image_id`` is the number that ends a file's name, as in COCO, where each name has one and
-        no two are equal; else the place in the data set. ``file_name`` says it in any case.
+        ``image_id`` is that of the data's own JSON (``own``, by index), and pictures that it does
+        not list are left out. Without a JSON it is the number that ends a file's name, as in COCO,
+        where each name has one and no two are equal; else the place in the data set. ``file_name``
+        says it in any case.
         """
-        ids = _image_ids(measured.names)
+        ids = own or _image_ids(measured.names)
         found = {}
         kept = measured.seen["discovery"].kept
         for method in self.methods:
             boxes = kept.get(f"box/{method}", {})
             rows = [
                 row | {"file_name": measured.names[index]}
-                for index in sorted(boxes)
+                for index in sorted(boxes.keys() & ids.keys())
                 for row in coco_results([ids[index]], boxes[index][None], np.ones(1))
             ]
             if boxes:
@@ -146,7 +148,7 @@ class Discovery(Methods):
 
 
 def _image_ids(names: dict[int, str]) -> dict[int, int]:
-    """Index -> number in a COCO file."""
+    """Index -> number in a COCO file, by the names alone."""
     numbers = {index: re.search(r"(\d+)(\.\w+)?$", name) for index, name in names.items()}
     ids = {index: int(number[1]) for index, number in numbers.items() if number}
     return ids if len(set(ids.values())) == len(names) else {index: index for index in names}

@@ -112,12 +112,14 @@ class Entry:
         label: class index.
         objects: None where they are not known.
         size: (height, width) that the annotation was made for, where it says so.
+        number: the picture's id in a JSON of COCO's form.
     """
 
     path: Path
     label: int | None = None
     objects: Objects | None = None
     size: tuple[int, int] | None = None
+    number: int | None = None
 
 
 class Annotated(FromFiles):
@@ -177,6 +179,10 @@ class Annotated(FromFiles):
         """The name of a picture, readable or not."""
         return self._name(self.entries[index].path)
 
+    def image_id(self, index: int) -> int | None:
+        """The id of a picture in the data's own JSON; None where there is none."""
+        return self.entries[index].number
+
     @property
     def counts(self) -> dict[str, int]:
         """Numbers of pictures, of boxes, and of pictures with none, one or several boxes."""
@@ -199,7 +205,7 @@ class Annotated(FromFiles):
     def _told_by(self) -> Iterator[bytes]:
         yield ascii(self.classes).encode()
         for entry in self.entries:
-            yield f"{self._name(entry.path)!a} {entry.label}\n".encode()
+            yield f"{self._name(entry.path)!a} {entry.label} {entry.number}\n".encode()
             if entry.objects is not None:
                 yield entry.objects.content()
         yield sizes_of(path for entry in self.entries for path in self._files(entry))

@@ -108,6 +108,7 @@ def entries_of(
                 void=found.crowds.get(number, ()) if masks else (),
             ),
             size=found.sizes[number],
+            number=number,
         )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,14 @@ class Outcome:
         record: numbers and circumstances.
         measured: rows of the evaluated pictures.
         sheet: pictures and curves for the page; empty where the benchmark has none.
+        ids: index -> id of the evaluated pictures in the data's own JSON, where they have one.
     """
 
     benchmark: Benchmark
     record: Record
     measured: Measured
     sheet: Sheet
+    ids: Mapping[int, int] = field(default_factory=dict)
 
     def compared(self) -> list[tuple[str, Estimate]]:
         """Headline, what else the model does, and baselines, as far as pictures allowed them."""
@@ -72,7 +74,7 @@ class Outcome:
     def files(self) -> dict[str, bytes]:
         """What the benchmark writes beside the Record: name -> content."""
         make = getattr(self.benchmark, "files", None)
-        return {} if make is None else make(self.measured)
+        return {} if make is None else make(self.measured, self.ids)
 
     def counted(self) -> int:
         """How many pictures the headline rests on."""
@@ -202,7 +204,14 @@ def run_benchmark(
         seed=seed,
         learned=list(passes.values()),
     )
-    return Outcome(benchmark, record, measured, sheet_of(benchmark, passing, inputs, measured))
+    sheet = sheet_of(benchmark, passing, inputs, measured)
+    return Outcome(benchmark, record, measured, sheet, _own_ids(evaluated, measured))
+
+
+def _own_ids(evaluated: Any, measured: Measured) -> dict[int, int]:
+    """Index -> id of the pictures that have one in the data's own JSON."""
+    of = getattr(evaluated, "image_id", None)
+    return {} if of is None else {i: id_ for i in measured.names if (id_ := of(i)) is not None}
 
 
 def record_for(
