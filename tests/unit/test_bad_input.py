@@ -25,7 +25,7 @@ from unlazy.data.tiny_imagenet import TinyImageNet
 from unlazy.data.voc import voc12
 from unlazy.geometry import View
 from unlazy.measure import measure
-from unlazy.report.bench import run_benchmark
+from unlazy.report.bench import check_pictures, run_benchmark
 
 WIDTH, HEIGHT = 64, 48
 GOOD, SECOND = (8, 8, 24, 24), (30, 10, 50, 40)
@@ -374,6 +374,45 @@ def test_few_pictures_with_boxes_among_many_without_are_enough(tmp_path):
     ).record
     assert record.values["point_in_box"]["all/pictures"].value == 1
     assert record.data["n"] == 40
+
+
+def test_few_pictures_with_masks_among_many_without_are_enough(tmp_path):
+    pytest.importorskip("pycocotools", reason="it is not installed: make install")
+    for place in range(300):
+        picture(tmp_path / f"{place:03}.png", place, (8, 8))
+    square = [[1, 1, 6, 1, 6, 6, 1, 6]]
+    names = [f"{place:03}.png" for place in range(300)]
+    content = {
+        "images": [{"id": place, "file_name": name} for place, name in enumerate(names)],
+        "categories": [{"id": 1, "name": "box"}],
+        "annotations": [
+            {"id": place, "image_id": place, "category_id": 1, "bbox": [1, 1, 5, 5]}
+            | ({"segmentation": square} if place == 7 else {})
+            for place in range(300)
+        ],
+    }
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    data, benchmark = BoxFolder(tmp_path, masks=True), find("benchmarks", "coarse-segmentation")()
+    assert data.counts["masks"] == 1
+    check_pictures(benchmark, data, "x")
+    content["annotations"][7]["segmentation"] = []
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="needs masks; none of the 300 pictures of x has any"):
+        check_pictures(benchmark, BoxFolder(tmp_path, masks=True), "x")
+
+
+def test_data_without_counts_are_looked_at_further():
+    class Few:
+        def __len__(self):
+            return 256
+
+        def __getitem__(self, index):
+            return Sample(Image.new("RGB", (8, 8)), str(index), label=0 if index == 3 else None)
+
+    asks = find("benchmarks", "classification")()
+    check_pictures(asks, Few(), "x")
+    with pytest.raises(ValueError, match="needs labels; none of 2 pictures of x looked at has any"):
+        check_pictures(asks, Chosen(Few(), [0, 1]), "x")
 
 
 @pytest.mark.parametrize("counts", [True, False])

@@ -165,7 +165,7 @@ def test_labels_are_asked_for_before_a_training_split(runs, classes, capsys):
     (classes / "annotations" / "instances_val2017.json").write_text(json.dumps(found))
     code, said = command(capsys, "bench", "file:a", "knn", "--data", classes, "--on", "coco")
     assert code == 1
-    assert "knn needs labels; none of 1 pictures of coco looked at has any" in said
+    assert "knn needs labels; none of the 1 pictures of coco has any" in said
 
 
 def test_progress_counts_the_training_pictures_too(runs, classes, capsys, monkeypatch):

@@ -50,7 +50,7 @@ def folder(tmp_path):
 def test_pictures_labels_and_boxes(tmp_path, category, apart):
     folder = saved(tmp_path / "one", category=category, apart=apart)
     data = HuggingFace(str(folder))
-    assert data.counts == {"pictures": 2, "boxes": 2}
+    assert data.counts == {"pictures": 2, "labels": 2, "boxes": 2}
     assert (len(data), data.classes) == (2, ["cat", "dog"])
     sample = data[0]
     assert (sample.image.mode, sample.image.size, sample.label) == ("RGB", (40, 30), 1)
@@ -195,6 +195,7 @@ def test_boxes_of_classes_in_words_and_hidden_labels_stop_nothing(tmp_path):
     data = HuggingFace(str(tmp_path / "words"))
     assert data[0].boxes is None
     assert "its boxes are not used" in data.problems[data.name_of(0)]
+    assert data.counts == {"pictures": 2, "labels": 1, "boxes": 0}
     labelled = Labelled(data)
     with pytest.raises(Unreadable, match="it has no label"):
         labelled[0]

@@ -83,11 +83,13 @@ def test_a_picture_without_object_has_no_row_and_is_named(folder):
     assert data.problems == {"JPEGImages/000002.jpg": "it has no box"}
     assert data.counts == {
         "pictures": 3,
+        "labels": 0,
         "boxes": 3,
         "pictures without annotation": 0,
         "pictures without a box": 1,
         "pictures with one box": 1,
         "pictures with several boxes": 1,
+        "masks": 0,
     }
 
 

@@ -185,10 +185,11 @@ class Annotated(FromFiles):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers of pictures, of boxes, and of pictures with none, one or several boxes."""
+        """Numbers of pictures, of labels, of boxes, of pictures with none, one or several boxes."""
         boxes = [len(each.objects) for each in self.entries if each.objects is not None]
         return {
             "pictures": len(self.entries),
+            "labels": sum(entry.label is not None for entry in self.entries),
             "boxes": sum(boxes),
             "pictures without annotation": len(self.entries) - len(boxes),
             "pictures without a box": boxes.count(0),

@@ -45,6 +45,11 @@ class Outlined(Annotated):
         inside, without = _drawable(inside, size)
         return inside, [*reasons, *without]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Also how many pictures have masks of an object."""
+        return super().counts | {"masks": sum(map(_has_masks, self.entries))}
+
     def _masked(self, sample: Sample, entry: Entry) -> Sample:
         objects = entry.objects
         if objects is None or len(objects.segments) != len(objects):
@@ -151,6 +156,10 @@ def _listed(folder: Path) -> set[int]:
         elif line.strip():
             raise ValueError(f"{path}, line {place}: {line.strip()!r} is no picture of COCO")
     return ids
+
+
+def _has_masks(entry: Entry) -> bool:
+    return entry.objects is not None and bool(entry.objects.segments)
 
 
 def _drawable(objects: Objects, size: tuple[int, int]) -> tuple[Objects, list[str]]:

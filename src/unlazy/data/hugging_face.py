@@ -88,9 +88,11 @@ class HuggingFace:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers of pictures and of boxes."""
+        """Numbers of pictures, of labels that are not hidden, and of boxes."""
         boxes = sum(len(each) for each in self._objects if each is not None)
-        return {"pictures": len(self), "boxes": boxes}
+        labels = self._rows["label"] if self._has_label else []
+        known = sum(each is not None and each >= 0 for each in labels)
+        return {"pictures": len(self), "labels": known, "boxes": boxes}
 
     def name_of(self, index: int) -> str:
         """Data set and row, readable or not."""

@@ -85,6 +85,11 @@ class VOC(Annotated):
         masks = ("SegmentationClass", "SegmentationObject") if self.masks else ()
         return [entry.path, *(self.root / each / f"{entry.path.stem}.png" for each in masks)]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Also how many pictures have masks."""
+        return super().counts | {"masks": len(self) if self.masks else 0}
+
     def _masked(self, sample: Sample, entry: Entry) -> Sample:
         if not self.masks:
             return sample

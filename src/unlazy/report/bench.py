@@ -27,9 +27,11 @@ from unlazy.report.record import Record, record_of
 from unlazy.settings import refuse_idle, used
 from unlazy.traces import TraceFiles
 
-LOOKED_AT = 16  # pictures, for what the benchmark needs
-FIELDS = {"boxes": "boxes", "masks": "mask", "labels": "label"}
-"""What a benchmark needs -> where a sample has it."""
+LOOKED_AT, FURTHER = 16, 256
+"""Pictures of data without counts that are looked at for what the benchmark needs; the latter only
+where none of the former has it."""
+OF_PICTURES = {"boxes", "masks", "labels"}
+"""What pictures come with, of what a benchmark may need."""
 OTHER_SPLIT = "other split"
 """What is noted of a figure on the same data set, but not on the same pictures."""
 
@@ -116,34 +118,43 @@ def check_needs(benchmark: Benchmark, evaluated: Any, training: Any, source: str
 
 
 def check_pictures(benchmark: Benchmark, evaluated: Any, source: str) -> None:
-    """Look at a few of the pictures that are to be evaluated.
+    """Ask what the pictures that are to be evaluated come with.
+
+    The data's own ``counts`` tell it of all pictures; where they do not, some are looked at.
 
     Raises:
-        ValueError: none of them has what the benchmark needs, nor do others as far as is known.
+        ValueError: none of them has what the benchmark needs.
     """
-    few = []
-    for place in range(len(part := Spread(evaluated, LOOKED_AT))):
-        with suppress(Unreadable):
-            few.append(part[place])
     problems = getattr(evaluated, "problems", None)
     why = f"; for example {examples(problems)}" if problems else ""
-    for need in sorted(benchmark.needs & FIELDS.keys()):
-        if not _come_with(need, evaluated, few):
-            raise ValueError(
-                f"{benchmark.name} needs {need}; none of {len(few)} pictures of {source} looked at"
-                f" has any{why}"
-            )
+    for need in sorted(benchmark.needs & OF_PICTURES):
+        if lacking := _lacking(need, evaluated, source):
+            raise ValueError(f"{benchmark.name} needs {need}; {lacking} has any{why}")
 
 
-def _come_with(need: str, evaluated: Any, few: Sequence[Sample]) -> bool:
-    """Whether any picture has it: any at all where the data count boxes, else of those read."""
-    counts = getattr(evaluated, "counts", None)
-    if need == "boxes" and isinstance(counts, Mapping) and "boxes" in counts:
-        return counts["boxes"] > 0
-    given = [getattr(each, FIELDS[need]) for each in few]
-    if need == "boxes":  # an empty list says that there is no object
-        given = [each if each is not None and len(each) else None for each in given]
-    return not few or any(each is not None for each in given)
+def _lacking(need: str, evaluated: Any, source: str) -> str:
+    """Which pictures all lack it, in words; "" where one has it, or none can be read."""
+    counts, total = getattr(evaluated, "counts", None), len(evaluated)
+    if isinstance(counts, Mapping) and need in counts:
+        return "" if counts[need] else f"none of the {total:,} pictures of {source}"
+    looked_at = 0
+    for most in sorted({min(LOOKED_AT, total), min(FURTHER, total)}):
+        looked_at = 0
+        for place in range(len(part := Spread(evaluated, most))):
+            with suppress(Unreadable):
+                if _comes_with(need, part[place]):
+                    return ""
+                looked_at += 1
+    return f"none of {looked_at:,} pictures of {source} looked at" if looked_at else ""
+
+
+def _comes_with(need: str, sample: Sample) -> bool:
+    """Whether a picture has it; an empty list of boxes says that there is no object."""
+    if need == "labels":
+        return sample.label is not None and sample.label >= 0
+    if need == "boxes":
+        return sample.boxes is not None and len(sample.boxes) > 0
+    return sample.mask is not None
 
 
 def run_benchmark(
