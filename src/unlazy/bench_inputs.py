@@ -244,7 +244,7 @@ def benchmark_data(chosen: Sequence[Any], on: str | None, root: Path | None) -> 
 
 def _training(learning: Sequence[Any], data: Data, root: Path | None) -> Any:
     """The split to learn from; the evaluated pictures are looked at before it is opened."""
-    from unlazy.report.bench import check_pictures
+    from unlazy.report.lacking import check_pictures
 
     for each in learning:
         check_pictures(each, data.of(each), data.name)

@@ -25,7 +25,8 @@ from unlazy.data.tiny_imagenet import TinyImageNet
 from unlazy.data.voc import voc12
 from unlazy.geometry import View
 from unlazy.measure import measure
-from unlazy.report.bench import check_pictures, run_benchmark
+from unlazy.report.bench import run_benchmark
+from unlazy.report.lacking import check_pictures
 
 WIDTH, HEIGHT = 64, 48
 GOOD, SECOND = (8, 8, 24, 24), (30, 10, 50, 40)

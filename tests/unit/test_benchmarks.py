@@ -492,6 +492,14 @@ def test_figures_of_another_split_are_not_shown_as_of_the_same_data():
     assert other[0].note == "other split; no model"
     assert "voc12:trainval (other split; values)" in render([on("voc12:val")])
     assert {row.data for row in on("mine.py:voc12").published()} == {"voc07:trainval"}
+    outcome = dataclasses.replace(outcome, benchmark=Discovery(masks=True))  # the segmentation list
+    notes = {row.model: row.note for row in on("voc12").published()}
+    assert notes["DINOv2"] == "other pictures; keys"
+    assert on("voc12:val").published()[0].note == "other split; other pictures; no model"
+    assert not any("other pictures" in row.note for row in on("coco20k").published())
+    assert any(
+        "segmentation list alone" in note for note in Discovery(masks=True).notes(backbone().facts)
+    )
 
 
 def test_the_first_row_of_discovery_names_its_method():

@@ -29,6 +29,10 @@ from unlazy.measure import Measured
 from unlazy.tokens import Facts
 
 DATA = {"voc07:trainval": "VOC07", "voc12:trainval": "VOC12", "coco20k": "COCO20k"}
+FEWER = {"voc07:trainval", "voc12:trainval"}
+"""Data that have fewer pictures with masks: those of their lists for segmentation."""
+OTHER_PICTURES = "other pictures"
+"""What is noted of a figure that is of all pictures, where fewer have masks."""
 _A, _D = "A, Table 7", "Darcet et al., by LOST"
 _FIGURES = (
     ("Selective Search", TABLE_7["SS"], _A, "no model"),
@@ -56,7 +60,8 @@ class Discovery(Methods):
     All methods see the same forward pass. Pictures without a box are counted, not used.
 
     Attributes:
-        masks: open the data with masks, for the IoU of masks; may be fewer pictures.
+        masks: open the data with masks, for the IoU of masks; of ``FEWER`` these are other pictures
+            than those of published figures, which is noted.
         longest: pixels of the longer side above which pictures are made smaller; published figures
             have no such limit.
     """
@@ -65,12 +70,20 @@ class Discovery(Methods):
     longest: int | None = None
     name: ClassVar[str] = "discovery"
     version: ClassVar[int] = 2
-    published: ClassVar[tuple[Published, ...]] = tuple(
-        Published(model, value, f"{source}, {spelled}", note, data)
-        for place, (data, spelled) in enumerate(DATA.items())
-        for model, values, source, note in _FIGURES
-        for value in values[place : place + 1]
-    )
+
+    @property
+    def published(self) -> tuple[Published, ...]:
+        """CorLoc of the papers, of all pictures with boxes."""
+        return tuple(
+            Published(model, value, f"{source}, {spelled}", self._noted(note, data), data)
+            for place, (data, spelled) in enumerate(DATA.items())
+            for model, values, source, note in _FIGURES
+            for value in values[place : place + 1]
+        )
+
+    def _noted(self, note: str, data: str) -> str:
+        other = self.masks and data in FEWER
+        return "; ".join(each for each in (OTHER_PICTURES if other else "", note) if each)
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -106,6 +119,11 @@ class Discovery(Methods):
         """What is not as asked for, or not as in the papers."""
         missing: list[Method] = [each for each in self.methods if each not in self.supported(facts)]
         found = list(squashed(facts))
+        if self.masks:
+            found.append(
+                "masks=true: of Pascal VOC these are the pictures of its segmentation list alone,"
+                " while published figures are of all pictures"
+            )
         if missing:
             streams = " or ".join(sorted({self.site(each).stream for each in missing}))
             found.append(f"{facts.name} has no {streams}: without {', '.join(missing)}")

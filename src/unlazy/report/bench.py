@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,16 @@ from unlazy.batches import Used
 from unlazy.benchmarks.base import Benchmark, Fitting, Inputs, Published, unseen
 from unlazy.benchmarks.sheet import Sheet
 from unlazy.catalog import find, table
-from unlazy.data.annotated import examples
 from unlazy.data.labelled import Labelled, check_same_classes
-from unlazy.data.sample import Sample, Unreadable
-from unlazy.data.spread import Spread
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import Measured
 from unlazy.parts import Keep
+from unlazy.report.lacking import check_pictures
 from unlazy.report.passing import Passes, Passing
 from unlazy.report.record import Record, record_of
 from unlazy.settings import refuse_idle, used
 from unlazy.traces import TraceFiles
 
-LOOKED_AT, FURTHER = 16, 256
-"""Pictures of data without counts that are looked at for what the benchmark needs; the latter only
-where none of the former has it."""
-OF_PICTURES = {"boxes", "masks", "labels"}
-"""What pictures come with, of what a benchmark may need."""
 OTHER_SPLIT = "other split"
 """What is noted of a figure on the same data set, but not on the same pictures."""
 
@@ -115,46 +107,6 @@ def check_needs(benchmark: Benchmark, evaluated: Any, training: Any, source: str
     if benchmark.needs >= {"labels", "training"}:
         check_same_classes(benchmark.name, evaluated, training)
     check_pictures(benchmark, evaluated, source)
-
-
-def check_pictures(benchmark: Benchmark, evaluated: Any, source: str) -> None:
-    """Ask what the pictures that are to be evaluated come with.
-
-    The data's own ``counts`` tell it of all pictures; where they do not, some are looked at.
-
-    Raises:
-        ValueError: none of them has what the benchmark needs.
-    """
-    problems = getattr(evaluated, "problems", None)
-    why = f"; for example {examples(problems)}" if problems else ""
-    for need in sorted(benchmark.needs & OF_PICTURES):
-        if lacking := _lacking(need, evaluated, source):
-            raise ValueError(f"{benchmark.name} needs {need}; {lacking} has any{why}")
-
-
-def _lacking(need: str, evaluated: Any, source: str) -> str:
-    """Which pictures all lack it, in words; "" where one has it, or none can be read."""
-    counts, total = getattr(evaluated, "counts", None), len(evaluated)
-    if isinstance(counts, Mapping) and need in counts:
-        return "" if counts[need] else f"none of the {total:,} pictures of {source}"
-    looked_at = 0
-    for most in sorted({min(LOOKED_AT, total), min(FURTHER, total)}):
-        looked_at = 0
-        for place in range(len(part := Spread(evaluated, most))):
-            with suppress(Unreadable):
-                if _comes_with(need, part[place]):
-                    return ""
-                looked_at += 1
-    return f"none of {looked_at:,} pictures of {source} looked at" if looked_at else ""
-
-
-def _comes_with(need: str, sample: Sample) -> bool:
-    """Whether a picture has it; an empty list of boxes says that there is no object."""
-    if need == "labels":
-        return sample.label is not None and sample.label >= 0
-    if need == "boxes":
-        return sample.boxes is not None and len(sample.boxes) > 0
-    return sample.mask is not None
 
 
 def run_benchmark(
