@@ -157,26 +157,32 @@ def refuse_others(output: Path, backbone: Any, fix: str | None) -> None:
             )
 
 
-def recognised(root: Path) -> str:
+def recognised(root: Path, *, boxes: bool = False) -> str:
     """The name of the data set that a folder is.
+
+    Args:
+        root: the folder.
+        boxes: whether boxes or masks are needed: those that cannot be used are told then, though
+            the folder has classes too.
 
     Raises:
         Mistake: none of those known, or several; the message says how to choose. Or its annotations
             are broken; the message names the file.
     """
-    from unlazy.data.expected import recognise, unusable
+    from unlazy.data.recognise import CLASS_FOLDERS, recognise, unusable
 
     found = recognise(root)
+    classes = found == [CLASS_FOLDERS]
+    if (not found or (boxes and classes)) and (reason := unusable(root)):
+        raise Mistake(f"{reason}; without them: --on {CLASS_FOLDERS}" if classes else reason)
     if len(found) == 1:
         return found[0]
-    if not found and (reason := unusable(root)):
-        raise Mistake(reason)
     said = f"{root} holds {' and '.join(found)}" if found else f"{root} is no data set known here"
     own = (
         ""
         if found
         else "; own pictures go with boxes.csv, a COCO JSON or YOLO's text files beside them"
-        " (--on box-folder)"
+        " (--on box-folder), or in a folder a class (--on class-folders)"
     )
     raise Mistake(f"{said}; choose with --on NAME (`unlazy list data --data {root}`){own}")
 
@@ -231,7 +237,8 @@ def benchmark_data(chosen: Sequence[Any], on: str | None, root: Path | None) -> 
         raise Mistake(
             f"{chosen[0].name} needs --data FOLDER; `unlazy list data` names what it knows"
         )
-    name = on or recognised(root) if root is not None else str(on)
+    drawn = any(each.needs & {"boxes", "masks"} for each in chosen)
+    name = on or recognised(root, boxes=drawn) if root is not None else str(on)
     learning = [each for each in chosen if "training" in each.needs]
     if learning and name == training_name(name):
         raise _learned(learning)

@@ -39,6 +39,7 @@ DATA = {
     "coco": "unlazy.data.coco:COCO",
     "coco20k": "unlazy.data.coco:COCO20k",
     "coco128": "unlazy.data.coco128:COCO128",
+    "class-folders": "unlazy.data.class_folders:ClassFolders",
     "box-folder": "unlazy.data.box_folder:BoxFolder",
     "hf": "unlazy.data.hugging_face:HuggingFace",
     "images": "unlazy.data.folder:ImageFiles",

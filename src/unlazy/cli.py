@@ -182,13 +182,14 @@ def list_names(
         if not data.is_dir():
             what = "is a file" if data.exists() else "does not exist"
             raise Mistake(f"--data {data} {what}; give the folder of a data set, or around several")
-        from unlazy.data.expected import BOX_FOLDER, survey, survey_own
+        from unlazy.data.expected import survey
+        from unlazy.data.recognise import survey_own
 
         known = False
         for found in survey(data, pattern):
             known = known or not found.missing
             print(found, flush=True)
-        if pattern in BOX_FOLDER and not known and (own := survey_own(data)):
+        if not known and (own := survey_own(data, pattern)):
             print(own)
         return
     if kind != "models":

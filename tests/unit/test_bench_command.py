@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from planted_runs import random_weights, save_run
-from unlazy import bench_inputs
+from unlazy import bench_inputs, cli_claims
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.bench_inputs import is_training_split, training_split
@@ -151,6 +151,43 @@ def test_without_a_training_split_what_learns_is_to_be_left_out(runs, classes, c
     assert code == 1
     assert "imagenet has no training split to learn from (no train pictures of ImageNet" in said
     assert "leave out knn" in said
+
+
+def renamed(classes):
+    for folder in classes.glob("*/n0*"):
+        folder.rename(folder.with_name({"1": "cat", "2": "dog"}[folder.name[-1]]))
+    return classes
+
+
+def test_a_folder_a_class_is_evaluated_and_learned_from(runs, classes, capsys):
+    root = renamed(classes)
+    given = ("--data", root, "--workers", "0", "-o")
+    settings = ("--set", "neighbours=1", "--set", "epochs=1")
+    code, said = command(capsys, "bench", "file:a", "knn", "linear", *given, "out", *settings)
+    assert code == 0, said
+    data = json.loads((runs / "out" / "knn.json").read_text())["data"]
+    assert (data["source"], data["n"], data["training"]["n"]) == ("class-folders", 4, 5)
+    assert (runs / "out" / "linear.json").exists()
+    evaluated = cli_claims._data(None, root)
+    assert (evaluated.opened[False].split, evaluated.training.split) == ("val", "train")
+    code, said = command(capsys, "probe", "file:a", "pixels", *given, "probes")
+    assert code == 0, said
+    assert (runs / "probes" / "pixels.json").exists()
+
+
+def test_a_folder_a_class_without_splits_is_evaluated_alone(runs, classes, capsys):
+    root = renamed(classes) / "val"
+    words = ("--data", root, "--workers", "0", "-o", "out")
+    code, said = command(capsys, "bench", "file:a", "knn", *words)
+    assert code == 1
+    assert "class-folders has no training split to learn from" in said
+    assert "has no folder train" in said
+    config = dataclasses.replace(CONFIG, num_classes=2)
+    save_run(runs / "two", config, random_weights(config))
+    code, said = command(capsys, "bench", "file:two", "classification", *words)
+    assert code == 0, said
+    assert json.loads((runs / "out" / "classification.json").read_text())["data"]["n"] == 4
+    assert cli_claims._data(None, root).training is None
 
 
 def test_labels_are_asked_for_before_a_training_split(runs, classes, capsys):

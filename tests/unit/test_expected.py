@@ -9,7 +9,8 @@ from PIL import Image
 
 from unlazy.bench_inputs import recognised
 from unlazy.cli import main
-from unlazy.data.expected import EXPECTED, recognise, survey
+from unlazy.data.expected import EXPECTED, survey
+from unlazy.data.recognise import recognise
 from unlazy.data.voc import VOC
 from unlazy.inputs import Mistake, dataset_of
 
@@ -114,6 +115,61 @@ def test_broken_annotations_are_told_where_no_set_is_named(capsys, tmp_path, fil
     assert "no data set known here" not in err
     out, _ = run(capsys, "list", "data", "--data", tmp_path)
     assert reason in out
+
+
+def class_folders(root, *splits):
+    for split in splits:
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            Image.new("RGB", (20, 10)).save(root / split / name / "a.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("splits", "split", "listed"),
+    [
+        (("train", "val"), "val", ("class-folders train", "class-folders val")),
+        (("train", "validation", "test"), "val", ("class-folders val", "class-folders test")),
+        (("valid",), "val", ("class-folders val",)),
+        (("train", "test"), "test", ("class-folders train", "class-folders test")),
+        (("",), "", ("class-folders",)),
+    ],
+)
+def test_a_folder_a_class_is_recognised_with_its_splits(capsys, tmp_path, splits, split, listed):
+    root = class_folders(tmp_path, *splits)
+    assert recognised(root) == "class-folders"
+    data = dataset_of(["data:class-folders"], root)
+    assert (data.split, data.classes, data.labels) == (split, ["cat", "dog"], [0, 1])
+    out, _ = run(capsys, "list", "data", "class", "--data", root)
+    assert all(f"{name}: 2 pictures of 2 classes\n" in out for name in listed)
+    if split != "":
+        assert dataset_of([f"data:class-folders:{splits[-1]}"], root).split in (split, "test")
+
+
+def test_a_split_of_class_folders_that_is_not_there_is_said(tmp_path):
+    root = class_folders(tmp_path, "train")
+    with pytest.raises(FileNotFoundError, match="has no folder val or validation or valid or test"):
+        dataset_of([f"data:{recognised(root)}"], root)
+    assert dataset_of(["data:class-folders:train"], root).split == "train"
+    with pytest.raises(ValueError, match="no split 'dev'; use train, val, test"):
+        dataset_of(["data:class-folders:dev"], root)
+
+
+@pytest.mark.parametrize("names", [("images", "masks"), ("train2017", "val2017"), ("album",)])
+def test_folders_of_other_layouts_are_no_classes(tmp_path, names):
+    for name in names:
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (20, 10)).save(tmp_path / name / "a.png")
+    assert recognise(tmp_path) == []
+
+
+def test_boxes_that_cannot_be_used_are_told_though_there_are_classes(capsys, tmp_path):
+    root = class_folders(tmp_path, "")
+    (root / "boxes.json").write_text(IMAGE)
+    _, err = run(capsys, "bench", "bundled:tiny-label", "point-in-box", "--data", root)
+    assert "boxes.json, line 2: broken JSON" in " ".join(err.split())
+    assert "without them: --on class-folders" in " ".join(err.split())
+    assert recognised(root) == "class-folders"
 
 
 def test_a_folder_that_is_none_is_a_mistake(capsys, root):

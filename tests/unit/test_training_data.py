@@ -91,6 +91,11 @@ def test_a_folder_of_another_layout_says_what_is_missing(tmp_path):
         open_source(READ, tmp_path)
 
 
+def test_training_takes_other_names_of_the_validation_folder(folders):
+    (folders / "val").rename(folders / "validation")
+    assert len(open_source(READ, folders).validation) == len(ClassFolders(folders, "val"))
+
+
 def test_another_number_of_classes_says_which_to_set(folders):
     wrong = dataclasses.replace(READ, model=dataclasses.replace(MODEL, num_classes=1000))
     with pytest.raises(ValueError, match=r"has 2 classes, .* 1000; use model.num_classes=2"):

@@ -1,40 +1,55 @@
-"""A folder a class, below ``train`` and ``val``; boxes where there are any.
+"""A folder a class, below ``train`` and ``val``, or without splits; boxes where there are any.
 
-``ROOT/train/<class>/*``, ``ROOT/val/<class>/*``. Class names are the folders', or, where
-``ROOT/words.txt`` has lines ``<folder><tab><name>, ...``, the first name there. Boxes are one XML a
-picture, ``ROOT/boxes/<split>/<picture's stem>.xml``; see ``entry_of``.
+``ROOT/train/<class>/*``, ``ROOT/val/<class>/*``; the latter may also be called ``validation`` or
+``valid``, and ``test`` may stand beside or for it. Or ``ROOT/<class>/*``, one split without a name.
+Class names are the folders', or, where ``ROOT/words.txt`` has lines ``<folder><tab><name>, ...``,
+the first name there. Boxes are one XML a picture,
+``ROOT/boxes/<split>/<picture's stem>.xml``; see ``entry_of``.
 
 ``unlazy.data.imagenet`` reads the layouts in which ImageNet itself is had.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from unlazy.data.annotated import Annotated, Entry, Objects, Problems, objects_of
 from unlazy.data.folder import SUFFIXES
 from unlazy.data.pascal_xml import Annotation, BrokenAnnotation, index_of, read_annotation
 
+SPLITS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
+"""Split -> what its folder may be called."""
+NO_CLASS = re.compile(r"(images|jpegimages|masks|labels|(train|val|test)\d*)", re.IGNORECASE)
+"""Folders of pictures that are parts of other layouts, not classes."""
+
 
 class ClassFolders(Annotated):
     """Pictures and labels of one split, in sorted order.
 
+    Args:
+        root: see the module.
+        split: of ``SPLITS``, or as its folder is called; by default val, else test, else the folder
+            without splits.
+
+    Attributes:
+        split: of ``SPLITS``; "" where there are none.
+
     Raises:
         FileNotFoundError: no such split, or no picture in it; the message says what is missing.
+        ValueError: there cannot be such a split.
     """
 
-    def __init__(self, root: str | Path, split: Literal["train", "val"] = "val") -> None:
-        root, self.split = Path(root), split
-        folder = root / split
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f"{root} has no folder {split}; it must hold train/<class>/ and val/<class>/"
-            )
+    def __init__(self, root: str | Path, split: str | None = None) -> None:
+        root = Path(root)
+        self.split, folder = _folder(root, split)
         folders = sorted(path for path in folder.iterdir() if path.is_dir())
+        if not self.split:
+            folders = [each for each in folders if pictures_in(each)]
         index, problems = index_of(each.name for each in folders), Problems()
-        files = {path.stem: path for path in sorted((root / "boxes" / split).glob("*.xml"))}
+        boxes = root / "boxes" / (folder.name if self.split else "")
+        files = {path.stem: path for path in sorted(boxes.glob("*.xml"))}
         entries = [
             entry_of(path, index[each.name], files.get(path.stem), index, problems)
             for each in folders
@@ -46,6 +61,30 @@ class ClassFolders(Annotated):
         classes = [names.get(name, name.replace("_", " ")) for name in index]
         super().__init__(root, classes, entries, problems)
         self.name_lonely(files)
+
+
+def _folder(root: Path, split: str | None) -> tuple[str, Path]:
+    """The split and its folder; "" and the root where there are no splits."""
+    known = {name: split for split, names in SPLITS.items() for name in names}
+    if split is not None and split not in known:
+        raise ValueError(f"class folders have no split {split!r}; use {', '.join(SPLITS)}")
+    wanted = (*SPLITS["val"], *SPLITS["test"]) if split is None else SPLITS[known[split]]
+    if split is not None:
+        wanted = tuple(dict.fromkeys((split, *wanted)))  # as it was written, where it is there
+    for name in wanted:
+        if (root / name).is_dir():
+            return known[name], root / name
+    if split is None and not (root / "train").is_dir() and _has_classes(root):
+        return "", root
+    raise FileNotFoundError(
+        f"{root} has no folder {' or '.join(wanted)}; it must hold train/<class>/ and val/<class>/"
+    )
+
+
+def _has_classes(root: Path) -> bool:
+    """Whether the folders of pictures in a folder may be classes."""
+    folders = [path for path in root.glob("*/") if pictures_in(path)]
+    return bool(folders) and not any(NO_CLASS.fullmatch(each.name) for each in folders)
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unlazy.data.box_folder import BoxFolder
 from unlazy.data.coco import COCO, LIST, COCO20k
 from unlazy.data.coco128 import COCO128
 from unlazy.data.imagenet import ImageNet
@@ -21,7 +20,6 @@ from unlazy.data.voc import voc07, voc12
 
 PICTURES, WITH_BOXES = "pictures", "pictures with boxes"
 SHOWN = 3  # problems that are printed
-BOX_FOLDER = "box-folder"
 
 
 @dataclass(frozen=True)
@@ -171,56 +169,3 @@ def _counted(data: Any) -> dict[str, int]:
     counts = data.counts
     without = counts["pictures without annotation"]
     return {PICTURES: len(data), WITH_BOXES: len(data) - without}
-
-
-def recognise(root: Path) -> list[str]:
-    """Names of the known data sets of which a part is in a folder; else ``box-folder`` if it is."""
-    found = []
-    for expected in EXPECTED:
-        if expected.name in found:
-            continue
-        try:
-            expected.open(root)
-        except (OSError, ValueError, Unreadable):
-            continue
-        found.append(expected.name)
-    return found or [BOX_FOLDER] * (own_boxes(root) is not None)
-
-
-def own_boxes(root: Path) -> BoxFolder | None:
-    """A folder of somebody's own pictures with boxes; None where no box in it can be used."""
-    try:
-        return BoxFolder(root)
-    except (OSError, ValueError, Unreadable):
-        return None
-
-
-def unusable(root: Path) -> str:
-    """Why data that are laid out as a known set, or as own boxes, cannot be used; "" without any.
-
-    Files are named, with the line where it is known.
-    """
-    reasons = [reason for each in EXPECTED if (reason := _broken(each.open, root))]
-    return "; ".join(dict.fromkeys([*reasons, *filter(None, [_broken(BoxFolder, root)])]))
-
-
-def _broken(open_: Callable[[Path], Any], root: Path) -> str:
-    """What is wrong with annotations; "" where there are none, or they are sound."""
-    try:
-        open_(root)
-    except (OSError, Unreadable):  # it is not laid out so
-        return ""
-    except ValueError as error:
-        return str(error)
-    return ""
-
-
-def survey_own(root: Path) -> str:
-    """What of somebody's own data is in a folder that is no known data set; "" where nothing is."""
-    own = own_boxes(root)
-    if own is None:
-        reason = _broken(BoxFolder, root)
-        return f"{BOX_FOLDER}: {reason}" if reason else ""
-    with_boxes = sum(bool(each.objects) for each in own.entries)
-    where = own.box_file.name if own.box_file else "text files"
-    return f"{BOX_FOLDER}: {len(own):,} pictures, {with_boxes:,} with boxes, in {where}"

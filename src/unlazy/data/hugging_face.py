@@ -91,7 +91,7 @@ class HuggingFace:
         """Numbers of pictures, of labels that are not hidden, and of boxes."""
         boxes = sum(len(each) for each in self._objects if each is not None)
         labels = self._rows["label"] if self._has_label else []
-        known = sum(each is not None and each >= 0 for each in labels)
+        known = sum(isinstance(each, int) and each >= 0 for each in labels)
         return {"pictures": len(self), "labels": known, "boxes": boxes}
 
     def name_of(self, index: int) -> str:
