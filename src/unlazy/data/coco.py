@@ -59,7 +59,7 @@ class Outlined(Annotated):
         mask = np.zeros(size, dtype=np.uint8)
         for label, pixels in zip(objects.labels, instances, strict=True):
             mask[pixels] = label + 1 if label >= 0 and len(self.classes) <= MOST_CLASSES else 1
-        void = _draw(objects.void, size).any(axis=0)
+        void = np.asarray(_draw(objects.void, size).any(axis=0))
         for box, outline in zip(objects.boxes, objects.segments, strict=True):
             if outline is None:
                 void[_rows_and_columns(box)] = True
