@@ -61,7 +61,7 @@ class View:
     - ``crop``: scale, keeping the aspect, until the picture just covers ``size`` times
       ``resize / min(size)``; cut out the centre. For a square ``size`` the short side becomes
       ``resize`` pixels: ``View((224, 224), resize=256)`` is the usual ImageNet evaluation.
-    - ``squash``: scale to exactly ``size``.
+    - ``squash``: scale to exactly ``size``; with ``resize`` to that short side, showing the middle.
     - ``native``: keep aspect and resolution up to rounding each side to the nearest multiple;
       ``size`` is not used. A multiple that ``longest`` forbids is rounded down.
     - ``pad``: keep aspect and resolution, and pad right and bottom up to the nearest multiple;
@@ -75,8 +75,8 @@ class View:
         fit: one of the four above.
         interpolation: filter for pixels.
         multiple: (H, W) that each side must be a multiple of; the patch size of the model.
-        resize: ``crop``: the short side before the crop; by default ``min(size)``. ``pad``: the
-            short side before padding; by default the picture's own.
+        resize: ``crop`` and ``squash``: the short side before the crop; by default ``min(size)``.
+            ``pad``: the short side before padding; by default the picture's own.
         longest: ``native`` and ``pad``: the most pixels that a side may have, before padding.
     """
 
@@ -96,11 +96,11 @@ class View:
             raise ValueError(f"size {self.size} and multiple {self.multiple} must be positive")
         if not self.varies and any(s % m for s, m in zip(self.size, self.multiple, strict=True)):
             raise ValueError(f"size {self.size} is no multiple of {self.multiple}; change either")
-        least = {"crop": min(self.size), "pad": 1}.get(self.fit)
+        least = {"crop": min(self.size), "squash": min(self.size), "pad": 1}.get(self.fit)
         if self.resize is not None and (least is None or self.resize < least):
             given = f"resize={self.resize} with fit={self.fit!r} and size {self.size}"
             raise ValueError(
-                f"{given}; resize is for crop, at least {min(self.size)} there, and for pad"
+                f"{given}; resize is for crop and squash, at least {min(self.size)} there, and pad"
             )
         if self.longest is not None and (not self.varies or self.longest < max(self.multiple)):
             raise ValueError(
@@ -124,7 +124,9 @@ class View:
             return self._centre(height, width)
         whole = (0.0, 0.0, float(width), float(height))
         if self.fit == "squash":
-            return Window(whole, self.size)
+            beside = (1 - min(self.size) / (self.resize or min(self.size))) / 2
+            x, y = width * beside, height * beside
+            return Window((x, y, width - x, height - y), self.size)
         if self.fit == "pad":
             return Window(whole, self._scaled(height, width))
         scale = min(1.0, self.longest / max(size)) if self.longest else 1.0

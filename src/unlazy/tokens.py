@@ -227,8 +227,8 @@ class Facts:
         streams: what can be read.
         interpolation: how photographs are resized for this model.
         any_size: whether it takes other sides than its native ones.
-        crop_pct: share of the short side that the model's own evaluation shows, of the middle;
-            None: it squashes the whole picture to ``size``.
+        crop_pct: share of the short side that the model's own evaluation shows, of the middle.
+        squashed: whether it squashes pictures to the shape of ``size`` first.
     """
 
     name: str
@@ -250,7 +250,8 @@ class Facts:
     streams: frozenset[str] = frozenset(STREAMS)
     interpolation: str = "bicubic"
     any_size: bool = True
-    crop_pct: float | None = CROP
+    crop_pct: float = CROP
+    squashed: bool = False
 
 
 def resolve(site: Site, depth: int) -> Site:

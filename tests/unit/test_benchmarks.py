@@ -376,6 +376,17 @@ def test_a_model_without_a_head_says_so():
         model.classify(torch.zeros(1, model.facts.dim))
 
 
+def test_ids_and_names_of_classes_do_not_compare():
+    model = backbone()
+    model.label_names = [f"n{place:08}" for place in range(8)]
+    run_benchmark(Classification(), model, SCENES, source="scenes")
+    model.label_names = [f"{each}, and more" for each in SCENES.classes]
+    run_benchmark(Classification(), model, SCENES, source="scenes")
+    model.label_names = SCENES.classes[::-1]
+    with pytest.raises(ValueError, match="means other classes by its labels"):
+        run_benchmark(Classification(), model, SCENES, source="scenes")
+
+
 def test_classification_refuses_data_of_other_classes():
     model = backbone(num_classes=5)
     with pytest.raises(ValueError, match="knows 5 classes, the data have 8"):
@@ -497,9 +508,6 @@ def test_figures_of_another_split_are_not_shown_as_of_the_same_data():
     assert notes["DINOv2"] == "other pictures; keys"
     assert on("voc12:val").published()[0].note == "other split; other pictures; no model"
     assert not any("other pictures" in row.note for row in on("coco20k").published())
-    assert any(
-        "segmentation list alone" in note for note in Discovery(masks=True).notes(backbone().facts)
-    )
 
 
 def test_the_first_row_of_discovery_names_its_method():

@@ -52,6 +52,13 @@ def command(*words):
     assert not stop.value.code
 
 
+def refused(capsys, *words) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main([str(word) for word in words])
+    assert stop.value.code == 1
+    return " ".join(capsys.readouterr().err.split())
+
+
 def test_train_card_bundle_and_report(data, tmp_path, monkeypatch, capsys):
     small = recipes.LabelRecipe(
         "small", model=recipes.ViTConfig(embed_dim=16, depth=1, num_classes=2)
@@ -84,14 +91,17 @@ def test_train_card_bundle_and_report(data, tmp_path, monkeypatch, capsys):
     record = json.loads((out / "record.json").read_text())
     assert record["data"]["boxes"] == 6
     assert record["model"]["name"] == "file:run"
-    bench = ["bench", f"file:{run}", "classification", "--workers", 0, "-o", out, "--data"]
-    command(*bench, data)
+    bench = ["bench", f"file:{run}", "classification", "--workers", 0, "--data"]
+    command(*bench, data, "-o", out)
     turned = tmp_path / "turned"
     shutil.copytree(data, turned)
     (turned / "wnids.txt").write_text("\n".join(WNIDS[::-1]))
-    with pytest.raises(SystemExit):
-        main([str(word) for word in (*bench, turned)])
-    assert f"label 0 is '{WNIDS[0]}' there and '{WNIDS[1]}' here" in capsys.readouterr().err
+    for words in ((), ("--fix", "position-mean")):
+        said = refused(capsys, *bench, turned, *words, "-o", tmp_path / f"turned{len(words)}")
+        assert f"label 0 is '{WNIDS[0]}' there and '{WNIDS[1]}' here" in said
+    said = refused(capsys, "train", "tiny_label", "--data", turned, "-o", run)
+    assert "learned other classes" in said
+    assert load_backbone(f"file:{run}").label_names == list(WNIDS)
 
 
 def test_shipped_models_are_small_and_load():

@@ -197,7 +197,7 @@ def test_padding_leaves_pixels_and_boxes_as_they_are_and_adds_less_than_a_patch(
         ({"size": (0, 4)}, "positive"),
         ({"size": (30, 28), "multiple": (14, 14)}, "no multiple"),
         ({"size": (32, 32), "resize": 16}, "at least 32"),
-        ({"size": (32, 32), "fit": "squash", "resize": 64}, "resize is for crop"),
+        ({"size": (32, 32), "fit": "squash", "resize": 16}, "resize is for crop"),
         ({"size": (32, 32), "longest": 64}, "longest is for native"),
         ({"size": (32, 32), "fit": "pad", "resize": 0}, "resize is for"),
         ({"size": (1, 1), "fit": "pad", "multiple": (14, 14), "longest": 13}, "at least 14"),

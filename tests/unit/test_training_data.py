@@ -83,7 +83,11 @@ def test_class_folders_have_labels_names_and_boxes(folders):
     assert found[1].boxes.tolist() == [[1, 2, 10, 20]]
     assert found[0].boxes is None
     (folders / "words.txt").write_text("n01_cat\ttabby, tabby cat\nn02_dog\tpug\n")
+    (folders / "train" / ".ipynb_checkpoints").mkdir()
+    (folders / "train" / "n01_cat" / "._0.png").write_bytes(b"what macOS leaves")
+    count = len(ClassFolders(folders, "train"))
     assert ClassFolders(folders, "train").classes == ["tabby", "pug"]
+    assert not any("._" in ClassFolders(folders, "train").name_of(place) for place in range(count))
 
 
 def test_a_folder_of_another_layout_says_what_is_missing(tmp_path):

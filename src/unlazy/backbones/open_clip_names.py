@@ -49,8 +49,8 @@ class Entry:
     def describe(self, facts: dict[str, Any]) -> Facts:
         """Facts of a tower, completed with what the entry knows."""
         known = {"name": self.name, "mean": self.mean, "std": self.std, "supervision": "text"}
-        crop = None if self.resize_mode == "squash" else 1.0
-        own = {"interpolation": self.interpolation, "crop_pct": crop}
+        own = {"interpolation": self.interpolation, "crop_pct": 1.0}
+        own["squashed"] = self.resize_mode == "squash"
         return Facts(**{**facts, **known, **own})
 
 

@@ -53,12 +53,12 @@ def preprocessing(model: nn.Module, usual: str) -> dict[str, Any]:
         usual: the interpolation where none is stated.
     """
     config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
-    squashed = config.get("crop_mode") == "squash"
     return {
         "mean": tuple(config.get("mean", (0.485, 0.456, 0.406))),
         "std": tuple(config.get("std", (0.229, 0.224, 0.225))),
         "interpolation": config.get("interpolation") or usual,
-        "crop_pct": None if squashed else config.get("crop_pct") or CROP,
+        "crop_pct": config.get("crop_pct") or CROP,
+        "squashed": config.get("crop_mode") == "squash",
     }
 
 

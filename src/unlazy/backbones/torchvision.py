@@ -145,9 +145,8 @@ def wrap(model: nn.Module, *, name: str, weights: str, size: int | None = None) 
         backbone: Any = TorchvisionViT(model, name=name, weights=weights)
     else:
         side = size or RESNET_SIZE
-        backbone = ResNet(
-            *(model,), library="torchvision", name=name, weights=weights, size=(side, side)
-        )
+        own = {"library": "torchvision", "name": name, "weights": weights}
+        backbone = ResNet(model, size=(side, side), **own)
     backbone.facts = dataclasses.replace(backbone.facts, crop_pct=_crop(name))
     return backbone
 

@@ -81,7 +81,6 @@ class HFViT(PlainViT):
             position=position,
             activation=_activation(blocks[-1].mlp),
             interpolation=origin.interpolation,
-            crop_pct=origin.crop_pct,
             # the library resizes a learned grid as if it were square
             any_size=position != LEARNED or native[0] == native[1],
         )

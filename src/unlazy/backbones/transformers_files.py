@@ -18,7 +18,6 @@ from typing import Any
 from unlazy.backbones.base import extra
 from unlazy.backbones.hub import hub_or_cache
 from unlazy.backbones.transformers_layouts import LAYOUTS, NESTED, Colour
-from unlazy.tokens import CROP
 
 BESIDE = (  # parts of a checkpoint that are beside the vision tower; all else must be used
     "classifier.",
@@ -42,7 +41,6 @@ class Origin:
     std: Colour
     interpolation: str
     supervision: str
-    crop_pct: float | None = CROP
 
 
 def library() -> ModuleType:
@@ -141,25 +139,7 @@ def read_origin(name: str, config: Any, *, random: bool) -> Origin:
         std=_colour(found.get("image_std") or layout.std),
         interpolation=RESAMPLING[int(found.get("resample", 3))],
         supervision=_supervision(name, config),
-        crop_pct=_crop(found),
     )
-
-
-def _crop(found: Mapping[str, Any]) -> float | None:
-    """The share of the short side that an image processor shows; None where it squashes.
-
-    >>> _crop({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}})
-    0.875
-    >>> _crop({"size": {"height": 224, "width": 224}})
-    """
-    size, crop = found.get("size"), found.get("crop_size")
-    if size is None:
-        return CROP
-    if isinstance(size, Mapping) and "shortest_edge" not in size:
-        return None
-    edge = size["shortest_edge"] if isinstance(size, Mapping) else size
-    side = crop.get("height") if isinstance(crop, Mapping) else crop
-    return side / edge if side and found.get("do_center_crop", True) else 1.0
 
 
 def complaint_about(report: Mapping[str, Any]) -> str:

@@ -119,11 +119,6 @@ class Discovery(Methods):
         """What is not as asked for, or not as in the papers."""
         missing: list[Method] = [each for each in self.methods if each not in self.supported(facts)]
         found = list(squashed(facts))
-        if self.masks:
-            found.append(
-                "masks=true: of Pascal VOC these are the pictures of its segmentation list alone,"
-                " while published figures are of all pictures"
-            )
         if missing:
             streams = " or ".join(sorted({self.site(each).stream for each in missing}))
             found.append(f"{facts.name} has no {streams}: without {', '.join(missing)}")

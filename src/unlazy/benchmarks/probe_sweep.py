@@ -47,7 +47,7 @@ class ThresholdSweep(Trained):
         shares: of all tokens, that count as outliers.
         method: of ``probe=pixels``.
         quantile: sets are cut at quantiles of the norms of all pictures, ``pooled``, or of each
-            ``image`` by itself: one token at least of each has the highest norms.
+            ``image`` by itself: of few tokens the highest, unless others equal it.
     """
 
     rates: tuple[float, ...] = (0.01, 0.1, 1.0)

@@ -44,7 +44,7 @@ class ClassFolders(Annotated):
     def __init__(self, root: str | Path, split: str | None = None) -> None:
         root = Path(root)
         self.split, folder = _folder(root, split)
-        folders = sorted(path for path in folder.iterdir() if path.is_dir())
+        folders = sorted(path for path in folder.iterdir() if path.is_dir() and _seen(path))
         if not self.split:
             folders = [each for each in folders if pictures_in(each)]
         index, problems = index_of(each.name for each in folders), Problems()
@@ -83,13 +83,19 @@ def _folder(root: Path, split: str | None) -> tuple[str, Path]:
 
 def _has_classes(root: Path) -> bool:
     """Whether the folders of pictures in a folder may be classes."""
-    folders = [path for path in root.glob("*/") if pictures_in(path)]
+    folders = [path for path in root.glob("*/") if _seen(path) and pictures_in(path)]
     return bool(folders) and not any(NO_CLASS.fullmatch(each.name) for each in folders)
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures that lie in a folder itself, sorted."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    """The pictures that lie in a folder itself, sorted; hidden files are left out."""
+    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return sorted(filter(_seen, found))
+
+
+def _seen(path: Path) -> bool:
+    """Whether a file or folder is not hidden."""
+    return not path.name.startswith(".")
 
 
 def read_words(path: Path) -> dict[str, str]:

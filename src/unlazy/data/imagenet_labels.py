@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,15 @@ LABELS = (
 )
 SYNSETS = ("LOC_synset_mapping.txt", "synset_words.txt", "synsets.txt")
 WNID = re.compile(r"n\d{8}")
+
+
+def are_wnids(names: Iterable[str]) -> bool:
+    """Whether all are WordNet ids.
+
+    >>> are_wnids(["n01440764"]), are_wnids(["tench"])
+    (True, False)
+    """
+    return all(WNID.fullmatch(each) for each in names)
 
 
 def read_labels(

@@ -77,7 +77,7 @@ class Fixed(PlainViT):
         )
         super().__init__(backbone.model, facts)
         self.fix, self.fix_settings = fix.name, fix
-        self.texts = backbone.texts
+        self.texts, self.label_names = backbone.texts, backbone.label_names
         self.original = copy.copy(backbone)  # shares every module
         self.original.facts = facts
         self.install = install

@@ -37,7 +37,7 @@ class RankSet:
         low, high: shares of the picture's tokens; those above ``low``, without those above
             ``high``.
         share: of all tokens, that the set should have; less where norms are alike, more where a
-            picture has few: at least one token.
+            picture has few tokens: the highest, unless others equal it.
     """
 
     name: str

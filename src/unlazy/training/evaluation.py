@@ -13,8 +13,8 @@ import torch
 
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT
-from unlazy.benchmarks.classification import Accuracy, Neighbours, Vectors, among
-from unlazy.benchmarks.point_in_box import BoxHits, PointInBox
+from unlazy.benchmarks.classification import Accuracy, Neighbours, Vectors, among, usual_view
+from unlazy.benchmarks.point_in_box import BoxHits
 from unlazy.data.spread import Spread
 from unlazy.ledger import Seen
 from unlazy.measure import measure
@@ -77,7 +77,7 @@ class Evaluation:
     def _measure(
         self, backbone: TrainedViT, pictures: Spread, measures: list[Any]
     ) -> dict[str, Seen]:
-        view = PointInBox().view(backbone.facts)
+        view = usual_view(backbone.facts)
         workers = 0 if self.recipe.hold else reading_workers(self.recipe)
         found = measure(backbone, pictures, measures, view=view, batch_size=256, workers=workers)
         return found.seen

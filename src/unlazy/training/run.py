@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def run(
     checkpoint.claim(out, recipe)
     source = open_source(recipe, data)
     if source.classes and distributed.on_main():
-        write_whole(out / LABELS, json.dumps(source.label_names()).encode())
+        _keep_labels(out / LABELS, source.label_names())
     device = _device()
     objective = build(recipe, source)
     feed = _feed(recipe, objective, source, device)
@@ -51,6 +51,22 @@ def run(
             write(row["step"], tracking.numbers(row))
         yield row
     distributed.gather(None)  # no rank reads the run before it is written
+
+
+def _keep_labels(path: Path, labels: Sequence[str]) -> None:
+    """What the labels of a run mean; a run that goes on must mean the same.
+
+    Raises:
+        ValueError: it means something else.
+    """
+    before = json.loads(path.read_text()) if path.is_file() else labels
+    if list(before) != list(labels):
+        raise ValueError(
+            f"{path.parent} learned other classes ({', '.join(before[:3])}, ...) than these"
+            f" ({', '.join(labels[:3])}, ...); give the same --data to go on, or choose another"
+            " folder with -o"
+        )
+    write_whole(path, json.dumps(list(labels)).encode())
 
 
 def describe(recipe: Recipe, data: Path | None) -> str:
