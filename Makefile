@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/bin/uv
 STAMP := .venv/.installed
+export PYTHONDONTWRITEBYTECODE :=  # else each of a hundred processes compiles all that it imports
 
 .PHONY: demo test perf docs numbers install lint types lock clean
 
