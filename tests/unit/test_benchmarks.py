@@ -22,13 +22,13 @@ from unlazy.benchmarks.classification import (
     Classification,
     Neighbours,
     Vectors,
-    usual_view,
 )
 from unlazy.benchmarks.discovery import Discovery
 from unlazy.benchmarks.linear import LinearProbe
 from unlazy.benchmarks.masked_accuracy import MaskedAccuracy
 from unlazy.benchmarks.masked_classification import MaskedClassification
 from unlazy.benchmarks.point_in_box import BoxHits, PointInBox
+from unlazy.benchmarks.views import usual_view
 from unlazy.benchmarks.zero_shot import ZeroShot
 from unlazy.catalog import find, load_backbone, table
 from unlazy.data.spread import Spread

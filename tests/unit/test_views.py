@@ -10,8 +10,9 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torchvision.models import get_model_weights
 
-from unlazy.benchmarks.classification import Classification, own_view, usual_view
+from unlazy.benchmarks.classification import Classification
 from unlazy.benchmarks.point_in_box import PointInBox
+from unlazy.benchmarks.views import own_view, usual_view
 from unlazy.benchmarks.zero_shot import ZeroShot
 from unlazy.catalog import load_backbone
 

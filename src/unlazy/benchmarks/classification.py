@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,25 +14,22 @@ from torch import Tensor
 
 from unlazy.benchmarks.answers_sheet import answers_sheet
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
+from unlazy.benchmarks.known_classes import check_classes
 from unlazy.benchmarks.paper_a import TABLE_10
 from unlazy.benchmarks.sheet import Sheet
-from unlazy.data.imagenet_labels import are_wnids
+from unlazy.benchmarks.views import own_view, usual_view
 from unlazy.data.spread import Spread
 from unlazy.geometry import View
 from unlazy.ledger import Batch, Measure, Observation, Seen
 from unlazy.measure import Measured
 from unlazy.metrics import guesses
-from unlazy.tokens import CROP, SMALL, Facts, Site, Trace
+from unlazy.tokens import Facts, Site, Trace
 
 _LABEL = "A, ablation under label supervision"
 TIE = 1e-6
 """Cosines count as multiples of this: their last digits depend on how pictures are batched."""
 PAIRS = 2**27
 """Of queries and neighbours, that are compared at once: 1 GiB of ranks."""
-LEARNING = (
-    "use knn or linear, which learn the classes of the data (masked-classification: with --set"
-    " head=linear)"
-)
 PER_PICTURE = 5
 """Training pictures among which neighbours are sought, per evaluated one; chosen by us."""
 
@@ -145,21 +141,6 @@ def among(training: Any, evaluated: int) -> Spread:
     return Spread(training, PER_PICTURE * evaluated)
 
 
-def usual_view(facts: Facts) -> View:
-    """The middle of the picture, its short side 256 pixels for 224; small ones are shown whole."""
-    side = min(facts.size)
-    resize = round(side / CROP) if side >= SMALL else None
-    filter_of: Any = facts.interpolation  # of View's two
-    return View(facts.size, resize=resize, interpolation=filter_of)
-
-
-def own_view(facts: Facts) -> View:
-    """As the model's own evaluation shows pictures, from which its published accuracy is."""
-    filter_of: Any = facts.interpolation  # of View's two
-    resize = math.floor(min(facts.size) / facts.crop_pct + 1e-6)  # timm rounds down
-    return View(facts.size, "squash" if facts.squashed else "crop", filter_of, resize=resize)
-
-
 class Told:
     """A benchmark whose headline is of ``Accuracy``: its view, and its pictures."""
 
@@ -259,33 +240,3 @@ class Classification(Told):
         classify = inputs.backbone.classify
         check_classes(inputs)
         return [Accuracy(classify)]
-
-
-def check_classes(inputs: Inputs) -> None:
-    """That the classifier has the classes of the data, in their order, as far as both tell.
-
-    Raises:
-        ValueError: it has none, another number, or others.
-    """
-    backbone = inputs.backbone
-    device = next(backbone.parameters()).device
-    with torch.inference_mode():
-        size = backbone.facts.size
-        vector = backbone.encode(torch.zeros(1, 3, *size, device=device))
-        known = backbone.classify(vector).shape[1]
-    classes = getattr(inputs.evaluated, "classes", None)
-    if classes and len(classes) != known:
-        raise ValueError(
-            f"{backbone.facts.name} knows {known} classes, the data have {len(classes)}; {LEARNING}"
-        )
-    own = list(backbone.label_names or ())
-    lists = (getattr(inputs.evaluated, field, None) or () for field in ("wnids", "classes"))
-    for given in lists:
-        if not own or not given or are_wnids(own) != are_wnids(given):
-            continue  # ids and names do not compare
-        for place, (mine, its) in enumerate(zip(own, given, strict=False)):
-            if mine.partition(",")[0] != its.partition(",")[0]:
-                raise ValueError(
-                    f"{backbone.facts.name} means other classes by its labels than the data: label"
-                    f" {place} is {mine!r} there and {its!r} here; {LEARNING}"
-                )

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
-from unlazy.benchmarks.classification import check_classes, usual_view
+from unlazy.benchmarks.known_classes import check_classes
 from unlazy.benchmarks.linear import LinearProbe
 from unlazy.benchmarks.masked_accuracy import Fill, MaskedAccuracy
 from unlazy.benchmarks.masked_sheet import masked_sheet
 from unlazy.benchmarks.paper_a import FIGURE_2
 from unlazy.benchmarks.sheet import Sheet
+from unlazy.benchmarks.views import usual_view
 from unlazy.geometry import View
 from unlazy.ledger import Measure
 from unlazy.measure import Measured

@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Float
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
-from unlazy.benchmarks.classification import usual_view
 from unlazy.benchmarks.paper_a import TABLE_1, TABLE_3
 from unlazy.benchmarks.sheet import Box, Panel, Sheet, misses_and_hits
+from unlazy.benchmarks.views import usual_view
 from unlazy.data.spread import Chosen
 from unlazy.geometry import Rule, View, box_to_grid
 from unlazy.ledger import Batch, Measure, Observation, Seen, Some

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from unlazy.benchmarks.base import Benchmark, Inputs
-from unlazy.benchmarks.classification import usual_view
+from unlazy.benchmarks.views import usual_view
 from unlazy.data.spread import Spread
 from unlazy.geometry import View
 from unlazy.ledger import Measure, Seen

@@ -12,8 +12,9 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 
 from unlazy.benchmarks.base import Headline, Inputs, Need, Published
-from unlazy.benchmarks.classification import BASELINES, Accuracy, Told, own_view
+from unlazy.benchmarks.classification import BASELINES, Accuracy, Told
 from unlazy.benchmarks.paper_a import TABLE_9
+from unlazy.benchmarks.views import own_view
 from unlazy.geometry import View
 from unlazy.ledger import Measure
 from unlazy.tokens import Facts

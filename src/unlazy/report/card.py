@@ -18,7 +18,8 @@ from unlazy.backbones.bundled import CLASSES, load_run
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit_files import LABELS
 from unlazy.benchmarks.card_boxes import OtherMaps, SmallBoxes
-from unlazy.benchmarks.classification import Accuracy, Neighbours, Vectors, among, usual_view
+from unlazy.benchmarks.classification import Accuracy, Neighbours, Vectors, among
+from unlazy.benchmarks.views import usual_view
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import measure
 from unlazy.measures.norms import Norms, NormShape

@@ -13,8 +13,9 @@ import torch
 
 from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT
-from unlazy.benchmarks.classification import Accuracy, Neighbours, Vectors, among, usual_view
+from unlazy.benchmarks.classification import Accuracy, Neighbours, Vectors, among
 from unlazy.benchmarks.point_in_box import BoxHits
+from unlazy.benchmarks.views import usual_view
 from unlazy.data.spread import Spread
 from unlazy.ledger import Seen
 from unlazy.measure import measure

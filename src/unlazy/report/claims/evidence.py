@@ -11,7 +11,7 @@ import numpy as np
 
 from unlazy.backbones.base import Backbone
 from unlazy.batches import none_usable
-from unlazy.benchmarks.classification import usual_view
+from unlazy.benchmarks.views import usual_view
 from unlazy.ledger import Estimate, Measure, estimates
 from unlazy.measure import measure
 from unlazy.measures.attention import Attention
