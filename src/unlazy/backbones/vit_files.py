@@ -100,7 +100,11 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
         folder = Path(model_id)
         made: Any = cls
         model = made(dataclasses.replace(ViTConfig.from_fields(config["unlazy"]), **changes))
-        model.supervision, model.label_names = config.get("supervision"), config.get("label_names")
+        model.supervision = config.get("supervision")
+        if model.config.num_classes == config["unlazy"].get(
+            "num_classes"
+        ):  # else it has a new head
+            model.label_names = config.get("label_names")
         if folder.is_dir():
             path, vectors = folder / WEIGHTS, folder / CLASSES
         else:

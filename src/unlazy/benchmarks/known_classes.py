@@ -6,6 +6,7 @@ import torch
 
 from unlazy.benchmarks.base import Inputs
 from unlazy.data.imagenet_labels import are_wnids
+from unlazy.data.labelled import difference
 
 LEARNING = (
     "use knn or linear, which learn the classes of the data (masked-classification: with --set"
@@ -35,9 +36,9 @@ def check_classes(inputs: Inputs) -> None:
     for given in lists:
         if not own or not given or are_wnids(own) != are_wnids(given):
             continue  # ids and names do not compare
-        for place, (mine, its) in enumerate(zip(own, given, strict=False)):
-            if mine.partition(",")[0] != its.partition(",")[0]:
-                raise ValueError(
-                    f"{backbone.facts.name} means other classes by its labels than the data: label"
-                    f" {place} is {mine!r} there and {its!r} here; {LEARNING}"
-                )
+        mine, theirs = ([each.partition(",")[0] for each in names] for names in (own, given))
+        if first := difference(mine, theirs, "there"):
+            raise ValueError(
+                f"{backbone.facts.name} means other classes by its {len(own)} labels than the"
+                f" {len(given)} of the data: {first}; {LEARNING}"
+            )

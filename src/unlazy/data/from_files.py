@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 
-class FromFiles:
+class FromFiles(ABC):
     """A data set that is known by the sizes of its files and by what is annotated in them.
 
     Neither place nor time of a file counts, so that a copy is the same data.
@@ -27,9 +28,9 @@ class FromFiles:
             digest.update(part)
         return digest.digest()
 
+    @abstractmethod
     def _told_by(self) -> Iterator[bytes]:
         """What differs where the pictures, or what is said of them, differ."""
-        raise NotImplementedError
 
 
 def sizes_of(paths: Iterable[Path]) -> bytes:

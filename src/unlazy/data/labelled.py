@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,16 +48,21 @@ def check_same_classes(name: str, evaluated: Any, training: Any) -> None:
         asked, learned = (getattr(each, field, None) for each in (evaluated, training))
         if not asked or not learned:
             continue
-        if list(asked) == list(learned):
+        if not (first := difference(learned, asked, "in training")):
             return
-        shared = range(min(len(learned), len(asked)))
-        place = next((each for each in shared if learned[each] != asked[each]), None)
-        first = (
-            "the longer list begins as the other"
-            if place is None
-            else f"label {place} is {learned[place]!r} in training and {asked[place]!r} here"
-        )
         raise ValueError(
             f"{name} learns labels that mean something else in the evaluated pictures: there are"
             f" {len(learned)} {field} in training and {len(asked)} here; {first}"
         )
+
+
+def difference(known: Sequence[str], here: Sequence[str], where: str) -> str:
+    """The first label that means something else, in words; "" where none does.
+
+    >>> difference(["cat", "dog"], ["cat", "fish"], "there")
+    "label 1 is 'dog' there and 'fish' here"
+    """
+    for place, (one, other) in enumerate(zip(known, here, strict=False)):
+        if one != other:
+            return f"label {place} is {one!r} {where} and {other!r} here"
+    return "" if len(known) == len(here) else "the longer list begins as the other"
