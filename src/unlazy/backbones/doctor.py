@@ -78,6 +78,8 @@ def summary(backbone: Backbone) -> dict[str, str]:
         "mean": ", ".join(f"{number:g}" for number in facts.mean),
         "std": ", ".join(f"{number:g}" for number in facts.std),
         "photographs resized by": facts.interpolation,
+        "own evaluation shows": f"the middle {facts.crop_pct:.1%} of the short side"
+        + (", squashed" if facts.squashed else ""),
         "activation": facts.activation,
         "position embedding": facts.position,
         "can be read at": ", ".join(sorted(facts.streams)),
