@@ -169,6 +169,15 @@ def find(kind: str, name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
+def summary(found: Any) -> str:
+    r"""The first sentences of what is written about an object, up to an empty line.
+
+    >>> summary(type("One", (), {"__doc__": "One ``a``\ntwo.\n\nThree."}))
+    'One a two.'
+    """
+    return " ".join((found.__doc__ or "").split("\n\n")[0].split()).replace("``", "")
+
+
 def _from_file(name: str) -> Any:
     path, _, attribute = name.rpartition(":")
     if not Path(path).is_file():

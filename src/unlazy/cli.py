@@ -174,7 +174,7 @@ def list_names(
     ] = None,
 ) -> None:
     """List what there is; PATTERN keeps the names that contain it."""
-    from unlazy.catalog import find, table
+    from unlazy.catalog import find, summary, table
 
     if data is not None:
         if kind != "data":
@@ -193,8 +193,13 @@ def list_names(
             print(own)
         return
     if kind != "models":
-        for name in sorted(name for name in table(kind) if pattern in name):
-            print(name)
+        names = sorted(name for name in table(kind) if pattern in name)
+        width = max(map(len, names), default=0)
+        for name in names:
+            try:
+                print(f"{name:{width}}  {summary(find(kind, name))}".rstrip())
+            except ImportError:  # of an extra, or somebody's own
+                print(name)
         return
     for scheme in table("models"):
         for family, names in find("models", scheme)().items():

@@ -6,6 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from unlazy.catalog import find
+from unlazy.cli import main
+
 GOLDEN = Path(__file__).with_name("command_line.json")
 
 
@@ -45,4 +50,19 @@ def test_the_module_is_the_command():
     run = subprocess.run(
         [sys.executable, "-m", "unlazy", "list", "recipes"], capture_output=True, text=True
     )
-    assert {"tiny_label", "tiny_label_lazystrike"} <= set(run.stdout.split())
+    names = [line.split()[0] for line in run.stdout.splitlines()]
+    assert {"tiny_label", "tiny_label_lazystrike"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    "kind", ["data", "measures", "fixes", "benchmarks", "probes", "recipes", "tables"]
+)
+def test_a_list_says_what_each_name_is(kind, capsys):
+    with pytest.raises(SystemExit):
+        main(["list", kind])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines
+    for line in lines:
+        name, _, about = line.partition("  ")
+        assert find(kind, name)
+        assert len(about.split()) > 1, line

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
+from unlazy.backbones.vit_files import LABELS
 from unlazy.catalog import load_backbone
 from unlazy.cli import main
 from unlazy.data.tiny_imagenet import TinyImageNet
@@ -102,6 +103,12 @@ def test_train_card_bundle_and_report(data, tmp_path, monkeypatch, capsys):
     said = refused(capsys, "train", "tiny_label", "--data", turned, "-o", run)
     assert "learned other classes" in said
     assert load_backbone(f"file:{run}").label_names == list(WNIDS)
+    early = tmp_path / "early"  # mistaken data, and no step: the corrected command is no other run
+    early.mkdir()
+    for name in ("recipe.json", LABELS):
+        shutil.copy(run / name, early)
+    command("train", "tiny_label", "--data", turned, "-o", early)
+    assert load_backbone(f"file:{early}").label_names == list(WNIDS[::-1])
 
 
 def test_shipped_models_are_small_and_load():

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -88,7 +90,7 @@ def test_pixels_are_those_of_the_samples(root, split):
 
 
 def test_another_folder_is_refused_with_what_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"wnids\.txt is missing"):
+    with pytest.raises(FileNotFoundError, match=r"wnids\.txt must lie there"):
         TinyImageNet(tmp_path)
 
 
@@ -105,3 +107,10 @@ def test_a_missing_or_broken_picture_is_unreadable_when_it_is_read(root):
         data[0]
     with pytest.raises(Unreadable, match="0 bytes"):
         data[1]
+
+
+def test_the_folder_around_it_will_do(root, tmp_path_factory):
+    """As `list data` says of it."""
+    around = tmp_path_factory.mktemp("around")
+    shutil.copytree(root, around / "tiny-imagenet-200")
+    assert len(TinyImageNet(around)) == len(TinyImageNet(root))

@@ -217,7 +217,7 @@ def test_training_without_data_asks_for_it(capsys, tmp_path):
     assert "needs --data FOLDER (tiny-imagenet), or --dry-run" in err
     code, _, err = run(capsys, "train", "tiny_label", "--data", tmp_path, "-o", tmp_path / "out")
     assert code == 1
-    assert "wnids.txt is missing" in err
+    assert "wnids.txt must lie there" in err
 
 
 @pytest.fixture

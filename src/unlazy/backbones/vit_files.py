@@ -101,9 +101,7 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
         made: Any = cls
         model = made(dataclasses.replace(ViTConfig.from_fields(config["unlazy"]), **changes))
         model.supervision = config.get("supervision")
-        if model.config.num_classes == config["unlazy"].get(
-            "num_classes"
-        ):  # else it has a new head
+        if "num_classes" not in changes:  # else the head goes
             model.label_names = config.get("label_names")
         if folder.is_dir():
             path, vectors = folder / WEIGHTS, folder / CLASSES

@@ -43,11 +43,6 @@ class Expected:
     source: str = "recalled"
 
 
-def _tiny(root: Path, split: Any) -> TinyImageNet:
-    inside = root / "tiny-imagenet-200"
-    return TinyImageNet(inside if (inside / "wnids.txt").is_file() else root, split)
-
-
 IMAGENET = (
     "image-net.org, with an account: ILSVRC2012_img_val.tar, ILSVRC2012_img_train.tar,"
     " ILSVRC2012_devkit_t12.tar.gz, boxes ILSVRC2012_bbox_val_v3.tgz"
@@ -68,9 +63,16 @@ def _both(count: int) -> dict[str, int]:
 
 
 EXPECTED = (
-    Expected("tiny-imagenet", "val", _both(NUM_VAL), lambda r: _tiny(r, "val"), TINY, "CS231N"),
     Expected(
-        "tiny-imagenet", "train", _both(NUM_TRAIN), lambda r: _tiny(r, "train"), TINY, "CS231N"
+        "tiny-imagenet", "val", _both(NUM_VAL), lambda r: TinyImageNet(r, "val"), TINY, "CS231N"
+    ),
+    Expected(
+        "tiny-imagenet",
+        "train",
+        _both(NUM_TRAIN),
+        lambda r: TinyImageNet(r, "train"),
+        TINY,
+        "CS231N",
     ),
     Expected("imagenet", "val", _both(50_000), lambda r: ImageNet(r, "val"), IMAGENET),
     Expected(

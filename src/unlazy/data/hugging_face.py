@@ -34,7 +34,7 @@ CERTAIN = 0.01
 
 
 class HuggingFace:
-    """One split.
+    """One split of a data set of the Hugging Face hub.
 
     Args:
         name: of a data set, or a folder; NAME@SPLIT, NAME:xyxy and NAME@SPLIT:xyxy say more of it.

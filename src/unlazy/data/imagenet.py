@@ -31,7 +31,7 @@ NUM_CLASSES = 1000
 
 
 class ImageNet(Annotated):
-    """One split.
+    """One split of ImageNet-1k, in any of its layouts.
 
     Args:
         root: see the module; or what holds a folder ``imagenet`` or ``ILSVRC2012``.

@@ -23,6 +23,7 @@ from unlazy.data.class_folders import read_words
 from unlazy.data.folder import read_image
 from unlazy.data.from_files import FromFiles, sizes_of
 from unlazy.data.pascal_xml import index_of
+from unlazy.data.roots import find_folder
 from unlazy.data.sample import Sample
 
 NUM_CLASSES, NUM_TRAIN, NUM_VAL = 200, 100_000, 10_000
@@ -40,7 +41,7 @@ class Row:
 
 
 class TinyImageNet(FromFiles):
-    """Images, labels and boxes of one split, in a fixed order.
+    """Pictures, labels and boxes of one split of Tiny ImageNet, in a fixed order.
 
     A line that cannot be read, and a box without an area inside of the picture, are left out and
     named; so are the pictures of classes that ``wnids.txt`` lacks.
@@ -50,18 +51,15 @@ class TinyImageNet(FromFiles):
         problems: name -> reasons.
 
     Raises:
-        FileNotFoundError: ``root`` is not a Tiny ImageNet folder; the message says what is missing.
+        FileNotFoundError: ``root`` is not a Tiny ImageNet folder, nor holds one of that name; the
+            message says what is missing.
     """
 
     def __init__(self, root: str | Path, split: Literal["train", "val"] = "val") -> None:
-        self.root, self.split = Path(root), split
         if split not in ("train", "val"):
             raise ValueError(f"Tiny ImageNet has no split {split!r}; use train or val")
-        if not (self.root / "wnids.txt").is_file():
-            raise FileNotFoundError(
-                f"{self.root} is no Tiny ImageNet folder: wnids.txt is missing. "
-                "Unpack tiny-imagenet-200 and give the folder that holds wnids.txt."
-            )
+        self.root = find_folder(root, ["tiny-imagenet-200"], ["wnids.txt"], "Tiny ImageNet")
+        self.split = split
         self.wnids = (self.root / "wnids.txt").read_text().split()
         words = read_words(self.root / "words.txt")
         self.classes = [words.get(wnid, wnid) for wnid in self.wnids]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unlazy.catalog import summary
 from unlazy.report import numbers, plots
 from unlazy.report.bench import Outcome
 from unlazy.report.meanings import interval, meaning, readable, title
@@ -96,7 +97,7 @@ def _benchmark(outcome: Outcome) -> dict[str, Any]:
         "mark": _mark(record.to_json()),
         "source": str(record.data["source"]),
         "version": benchmark.version,
-        "about": _first_sentence(type(benchmark).__doc__ or ""),
+        "about": summary(type(benchmark)),
         "percent": benchmark.headline.scale == 100,
         "lines": _lines(outcome),
         "published": bool(outcome.published()),
@@ -151,12 +152,3 @@ def _tables(outcome: Outcome) -> list[Table]:
         )
         found.append(Table(title(measure), rows))
     return found
-
-
-def _first_sentence(text: str) -> str:
-    r"""Up to the first empty line.
-
-    >>> _first_sentence("One\ntwo.\n\nThree.")
-    'One two.'
-    """
-    return " ".join(text.split("\n\n")[0].split()).replace("``", "")

@@ -31,19 +31,23 @@ WHERE, WHAT = ("", "steps/*/"), ("*.safetensors", "*.json", "log.jsonl")  # what
 FULL = dcp.StateDictOptions(full_state_dict=True)  # whole, on every rank
 
 
-def claim(out: Path, recipe: Recipe) -> None:
+def claim(out: Path, recipe: Recipe) -> bool:
     """Write the recipe into the run's folder, or check that the run there has the same one.
 
     One that never came to a step, since its settings were mistaken, gives way.
+
+    Returns:
+        Whether a run goes on there, as the main rank sees it.
 
     Raises:
         ValueError: another recipe; the message shows what differs.
         OSError: the folder cannot be written.
     """
     if not distributed.on_main():
-        return
+        return False
     path, new = out / "recipe.json", json.loads(json.dumps(dataclasses.asdict(recipe)))
-    if path.is_file() and any(each.name not in (path.name, LABELS) for each in out.iterdir()):
+    started = out.is_dir() and any(each.name not in (path.name, LABELS) for each in out.iterdir())
+    if started and path.is_file():
         try:
             old = json.loads(path.read_text())
         except ValueError as problem:
@@ -67,6 +71,7 @@ def claim(out: Path, recipe: Recipe) -> None:
     ours = ("checkpoint-????????.part", *written)
     for part in (each for name in ours for each in out.glob(name)):
         shutil.rmtree(part) if part.is_dir() else part.unlink()
+    return started
 
 
 def _completed(old: dict[str, Any], like: Any) -> dict[str, Any]:

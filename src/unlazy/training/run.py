@@ -35,10 +35,10 @@ def run(
 
     Under torchrun every rank calls this, inside ``distributed.started()``.
     """
-    checkpoint.claim(out, recipe)
+    goes_on = checkpoint.claim(out, recipe)
     source = open_source(recipe, data)
     if source.classes and distributed.on_main():
-        _keep_labels(out / LABELS, source.label_names())
+        _keep_labels(out / LABELS, source.label_names(), goes_on)
     device = _device()
     objective = build(recipe, source)
     feed = _feed(recipe, objective, source, device)
@@ -53,13 +53,13 @@ def run(
     distributed.gather(None)  # no rank reads the run before it is written
 
 
-def _keep_labels(path: Path, labels: Sequence[str]) -> None:
+def _keep_labels(path: Path, labels: Sequence[str], goes_on: bool) -> None:
     """What the labels of a run mean; a run that goes on must mean the same.
 
     Raises:
         ValueError: it means something else.
     """
-    before = json.loads(path.read_text()) if path.is_file() else labels
+    before = json.loads(path.read_text()) if goes_on and path.is_file() else labels
     if list(before) != list(labels):
         raise ValueError(
             f"{path.parent} learned other classes ({', '.join(before[:3])}, ...) than these"
