@@ -88,7 +88,7 @@ def scenes_length() -> tuple[SceneRecipe, ...]:
 
     Data: drawn scenes, as ``tiny_scenes``.
     Cost: a minute a run on one CPU core, 12 runs, of half to four times the epochs.
-    Expected: not measured yet.
+    Expected: docs/evidence/training.md.
     Command: ``unlazy train scenes_length``
     """
     return tuple(
