@@ -10,11 +10,13 @@ import dataclasses
 import difflib
 import importlib
 import importlib.metadata
-import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from unlazy import own_file
+
+SHOWN = 30  # names that a message lists
 BACKBONES = {
     "bundled": "unlazy.backbones.bundled:load",
     "timm": "unlazy.backbones.timm_load:load",
@@ -143,7 +145,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"known: {', '.join(known[:20])}" if known else "none is known"
+    more = ", ..." if len(known) > SHOWN else ""
+    return f"known: {', '.join(known[:SHOWN])}{more}" if known else "none is known"
 
 
 def table(kind: str) -> dict[str, str]:
@@ -164,7 +167,9 @@ def find(kind: str, name: str) -> Any:
         return _from_file(name)
     known = table(kind)
     if name not in known:
-        raise UnknownName(f"no {kind} is called {name!r}; {suggest(name, known)}")
+        if name.endswith(".py"):
+            raise UnknownName(f"{name} is a file: write {name}:NAME, of what stands in it")
+        raise UnknownName(f"none of the {kind} is called {name!r}; {suggest(name, known)}")
     module, _, attribute = known[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
@@ -178,18 +183,29 @@ def summary(found: Any) -> str:
     return " ".join((found.__doc__ or "").split("\n\n")[0].split()).replace("``", "")
 
 
+def make(kind: str, name: str) -> Any:
+    """What the object behind a name of ``kind`` returns when it is called without arguments.
+
+    Raises:
+        UnknownName: no such name.
+        OwnFile: it stands in a user's own file and fails.
+    """
+    found = find(kind, name)
+    return own_file.called(_path(name), found) if ".py:" in name else found()
+
+
+def _path(name: str) -> Path:
+    return Path(name.rpartition(":")[0])
+
+
 def _from_file(name: str) -> Any:
-    path, _, attribute = name.rpartition(":")
-    if not Path(path).is_file():
+    path, attribute = _path(name), name.rpartition(":")[2]
+    if not path.is_file():
         raise UnknownName(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    if spec is None or spec.loader is None:
-        raise UnknownName(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = own_file.load(path)
     if not hasattr(module, attribute):
-        public = [key for key in vars(module) if not key.startswith("_")]
-        raise UnknownName(f"{path} has no {attribute!r}; {suggest(attribute, public)}")
+        known = own_file.names(module)
+        raise UnknownName(f"{path} has no {attribute!r}; {suggest(attribute, known)}")
     return getattr(module, attribute)
 
 
@@ -206,7 +222,7 @@ def load_backbone(model: str, *, weights: Any = "pretrained", size: int | None =
         UnknownName: no such scheme or model.
     """
     if ".py:" in model:
-        return _from_file(model)()
+        return make("backbones", model)
     scheme, colon, name = model.partition(":")
     if not colon:
         raise UnknownName(
@@ -220,6 +236,10 @@ def load_backbone(model: str, *, weights: Any = "pretrained", size: int | None =
 
 
 def _guess(model: str) -> str:
+    if Path(model).is_dir():
+        return f"file:{model}"
+    if Path(model).is_file():
+        return f"timm:NAME --checkpoint {model}"
     if "/" in model:
         return f"hf:{model} or open_clip:{model}"
     return f"timm:{model}"

@@ -29,7 +29,10 @@ def fix(
     *,
     output: PageOutput = Path("runs/fix"),
     settings: Annotated[
-        list[str], Parameter(name="--set", help="KEY=VALUE of the fix, for example neurons=50.")
+        list[str],
+        Parameter(
+            name="--set", negative="", help="KEY=VALUE of the fix, e.g. neurons=50; again for more."
+        ),
     ] = [],  # noqa: B006
     weights: Weights = Weights(),
     options: Options = Options(),

@@ -36,16 +36,17 @@ def train(
     See `unlazy list recipes`.
     """
     from unlazy import distributed
-    from unlazy.catalog import find
+    from unlazy.catalog import make
     from unlazy.settings import override
     from unlazy.training.recipe import Recipe
     from unlazy.training.run import describe
 
-    made = find("recipes", recipe)()
+    made = make("recipes", recipe)
     several = isinstance(made, tuple) and bool(made)
     if not all(isinstance(each, Recipe) for each in (made if several else (made,))):
         raise Mistake(f"{recipe} returns {made!r}; it must return a recipe, or a tuple of them")
     if several:
+        _refuse_same(recipe, [each.name for each in made])
         _refuse_varied(recipe, made, overrides)
     recipes = [override(each, overrides) for each in (made if several else (made,))]
     if dry_run:
@@ -64,6 +65,13 @@ def train(
             _one(each, data, place, track, command)
         if 1 < len(recipes) <= COLUMNS:
             _side_by_side(recipes[0], data, folders, folder / "page")
+
+
+def _refuse_same(recipe: str, names: Sequence[str]) -> None:
+    """Each model has a folder of its own."""
+    twice = sorted({each for each in names if names.count(each) > 1})
+    if twice:
+        raise Mistake(f"{recipe} has several models called {twice[0]!r}; give each its own name")
 
 
 def _refuse_varied(name: str, recipes: Sequence[Any], overrides: Sequence[str]) -> None:
@@ -108,9 +116,9 @@ def _one(recipe: Any, data: Path | None, folder: Path, track: Any, command: str)
     if not distributed.on_main():
         return
     if row.get("skipped"):
-        print(f"{row['skipped']} pictures were skipped; see {folder / 'skipped.json'}")
+        print(f"skipped for training: {row['skipped']}; see {folder / 'skipped.json'}")
     if card and "skipped" in card:
-        print(f"{len(card['skipped'])} validation pictures were skipped: {_few(card['skipped'])}")
+        print(f"skipped for validation: {len(card['skipped'])}: {_few(card['skipped'])}")
     print(f"{recipe.name}: finished; use it as file:{folder}")
     for name, found in (_headline(card["values"]) if card else {}).items():
         print(f"  {name}: {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})")

@@ -145,6 +145,9 @@ def _kind(kind: type, key: str) -> Any:
 
 def _near(key: str, known: Mapping[str, Any]) -> str:
     nested = [name for name in known if name.endswith(f".{key}")]
+    fields = [name for name in known if name.startswith(f"{key}.")]
+    if fields:
+        return f"set its fields, for example {fields[0]}"
     return f"did you mean {nested[0]}?" if nested else suggest(key, known)
 
 

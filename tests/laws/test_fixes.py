@@ -1,5 +1,6 @@
 """What every fix promises: a batch is its images, the original stays, sites are read as before."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -14,7 +15,7 @@ from unlazy.backbones.trained import TrainedViT
 from unlazy.backbones.vit import ViT, ViTConfig
 from unlazy.fixes.base import NothingToFix
 from unlazy.fixes.baselines import NeighbourMedian, NormClipping, PositionMean
-from unlazy.fixes.test_time_registers import NeuronScores, TestTimeRegisters
+from unlazy.fixes.test_time_registers import Neuron, NeuronScores, TestTimeRegisters
 from unlazy.geometry import View
 from unlazy.measure import measure
 from unlazy.report.calibration import calibrate
@@ -290,6 +291,24 @@ def test_scores_equal_a_loop_over_images():
             outside.append(fired[~high].mean())
         assert neuron.score == pytest.approx(float(torch.stack(inside).mean()), rel=1e-4)
         assert neuron.elsewhere == pytest.approx(float(torch.stack(outside).mean()), rel=1e-4)
+
+
+def test_more_neurons_than_there_are_are_refused_and_many_are_listed_in_part():
+    backbone = model("timm")
+    with pytest.raises(ValueError, match=rf"neurons=99999; .* 0 to {LAYER}, have \d+"):
+        calibrate(
+            TestTimeRegisters(neurons=99999),
+            backbone,
+            Pictures(PHOTOS),
+            source="",
+            view=view(backbone),
+        )
+    listed = [Neuron(0, index) for index in range(11)]
+    found = fixed("timm", "test-time-registers")[0]
+    *_, last = dataclasses.replace(found, chosen=tuple(listed)).summary()
+    assert "0/9 (" in last
+    assert "0/10 (" not in last
+    assert last.endswith(", and 1 more.")
 
 
 def test_a_model_without_outliers_is_refused_in_plain_words():

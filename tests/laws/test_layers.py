@@ -7,7 +7,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "unlazy"
 LAYERS = [
-    {"tokens", "geometry", "catalog", "distributed", "whole_files"},
+    {"tokens", "geometry", "distributed", "whole_files", "own_file"},
+    {"catalog"},
     {"settings"},
     {"scores", "pooling", "metrics", "distributions", "discovery"},
     {"backbones"},

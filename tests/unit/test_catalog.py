@@ -3,6 +3,7 @@ import importlib
 import pytest
 
 from unlazy import catalog
+from unlazy.own_file import OwnFile
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,33 @@ def test_objects_come_from_a_users_file(tmp_path):
     assert catalog.find("measures", f"{path}:Thing") == 7
     with pytest.raises(catalog.UnknownName, match="did you mean Thing"):
         catalog.find("measures", f"{path}:Thign")
+
+
+def test_mistakes_in_a_users_file_are_told_with_their_line(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("from pathlib import Path\n\ndef model():\n    return int('x')\n")
+    with pytest.raises(OwnFile, match=r"mine\.py, line 4: ValueError: invalid literal"):
+        catalog.load_backbone(f"{path}:model")
+    with pytest.raises(catalog.UnknownName, match=r"has no 'Pth'; known: model$"):
+        catalog.find("measures", f"{path}:Pth")
+    with pytest.raises(catalog.UnknownName, match=r"is a file: write .*mine\.py:NAME"):
+        catalog.find("measures", str(path))
+    path.write_text("\n1 / 0\n")
+    with pytest.raises(OwnFile, match=r"mine\.py, line 2: ZeroDivisionError"):
+        catalog.find("recipes", f"{path}:model")
+    path.write_text("def model(\n")
+    with pytest.raises(OwnFile, match=r"SyntaxError: .*line 1"):
+        catalog.find("recipes", f"{path}:model")
+
+
+def test_what_lies_there_is_named_as_it_is_given(tmp_path):
+    (tmp_path / "weights.pth").write_bytes(b"")
+    with pytest.raises(catalog.UnknownName, match=f"write file:{tmp_path}"):
+        catalog.load_backbone(str(tmp_path))
+    with pytest.raises(catalog.UnknownName, match=r"write timm:NAME --checkpoint .*weights"):
+        catalog.load_backbone(str(tmp_path / "weights.pth"))
+    with pytest.raises(catalog.UnknownName, match="there is no folder"):
+        catalog.load_backbone(f"file:{tmp_path / 'none'}")
 
 
 def test_public_names_exist():

@@ -159,7 +159,7 @@ def test_mistakes_are_named(capsys, checkpoint, pictures, tmp_path):
         (("fix", "norm-clipping", MODEL, pictures, "--set", "cutoff=x"), "takes a number"),
         (("fix", "norm-clipping", "timm:test_resnet", pictures, "--random"), "plain ViTs"),
         (("doctor", f"fixed:{tmp_path}"), "holds no saved fix"),
-        (("report", MODEL, pictures, "--fix", "nothing"), "no fixes is called 'nothing'"),
+        (("report", MODEL, pictures, "--fix", "nothing"), "none of the fixes is called 'nothing'"),
     ):
         size = () if arguments[0] == "doctor" else ("--size", SIDE, "-o", out)
         more = () if "--random" in arguments or arguments[0] == "doctor" else ("--random",)

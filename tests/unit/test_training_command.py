@@ -112,6 +112,9 @@ def test_values_are_read_as_the_fields_types():
         ("tiny_label", "clip_norm=x", "a number or none"),
         ("tiny_label", "model.pool=lazy", "takes one of cls, mean"),
         ("tiny_label", "supervision=text", "no field 'supervision'"),
+        ("tiny_label", "model=vit", "set its fields, for example model."),
+        ("tiny_label", "classes=0", "classes must be at least 1, not 0"),
+        ("tiny_label", "classes=9", "classes=9 needs a head of as many, not 200"),
         ("tiny_label", "epochs=0", "epochs must be at least 1"),
         ("tiny_label", "model.keep=65 model.pool=lazy_strike", "keep must be in 1..64"),
         ("tiny_label", "data=imagenet", "use hold=false"),
@@ -173,6 +176,17 @@ def test_every_field_can_be_overridden_from_its_text():
                 value = getattr(value, part)
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             assert override(recipe, [f"{key}={text}"]) == recipe, key
+
+
+def test_models_of_one_name_are_refused(capsys, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from unlazy.training.recipes import scene_recipe\n"
+        "def two():\n    return scene_recipe('a'), scene_recipe('a', pool='max')\n"
+    )
+    code, _, err = run(capsys, "train", f"{path}:two", "--dry-run")
+    assert code == 1
+    assert "several models called 'a'" in err
 
 
 def test_a_function_that_returns_no_recipe_is_told(capsys, tmp_path):
@@ -266,14 +280,39 @@ def test_fine_tuning_starts_from_a_timm_model(monkeypatch):
     [
         ("model.registers=4", "has 0 registers, the recipe 4; use model.registers=0"),
         ("model.depth=3", "blocks.2.norm1.weight is absent there"),
+        ("model.depth=1", "it has blocks.1.norm1.weight, which has no place here (12 such parts)"),
         ("model.patch_size=8", "pos_embed is (1, 17, 16) there and (1, 5, 16) here"),
     ],
 )
 def test_a_trunk_that_does_not_fit_is_refused(trunk, word, hint):
     recipe, folder, _ = trunk
-    with pytest.raises(ValueError, match=r"there|registers") as found:
+    with pytest.raises(ValueError, match=r"there|here|registers") as found:
         build(override(recipe, [f"init=file:{folder}", word]), None)
     assert hint in str(found.value)
+
+
+def test_parts_of_a_file_that_have_no_place_are_refused(trunk, tmp_path):
+    recipe, _, weights = trunk
+    path = tmp_path / "scaled.safetensors"
+    save_file(weights | {"blocks.0.ls1.gamma": torch.ones(16)}, path)
+    with pytest.raises(ValueError, match=r"it has blocks\.0\.ls1\.gamma"):
+        build(override(recipe, [f"init={path}"]), None)
+
+
+@pytest.mark.parametrize(
+    ("init", "hint"),
+    [
+        ("none.pth", "init=none.pth: there is no such file"),
+        ("file:none", "there is no folder none"),
+        ("timm:vit_tiny_patch16_224", "give a local file of them, init=FILE"),
+    ],
+)
+def test_weights_that_are_not_there_say_what_to_give(capsys, monkeypatch, init, hint):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    code, _, err = run(capsys, "train", "tiny_label", f"init={init}", "--dry-run")
+    assert code == 1
+    assert hint in err
+    assert "--checkpoint" not in err
 
 
 def test_start_from_names_what_stays_fresh(trunk):
@@ -368,7 +407,7 @@ def test_a_disk_that_really_fills_up_leaves_the_last_checkpoint_to_go_on_from(tm
 
     said = start("full")
     assert "MESSAGE the checkpoint of step 4 could not be written" in said
-    assert "the last good one is" in said
+    assert "it goes on from the last good one, " in said
     assert "checkpoint-00000002" in said
     assert [path.name for path in out.glob("checkpoint*")] == ["checkpoint-00000002"]
     assert start("empty") == ""

@@ -132,6 +132,8 @@ def test_bad_samples_of_shards_are_skipped_and_named(shards):
         add(shard, "silent.txt", b"  ")
         add(shard, "curly.png", picture(5))
         add(shard, "curly.txt", b"{curly} cat")
+        add(shard, "bytes.png", picture(6))
+        add(shard, "bytes.txt", b"caf\xe9")
     (shards / "00003.tar").write_bytes(b"this is no tar file" * 100)
     whole = (shards / "00001.tar").read_bytes()
     (shards / "00004.tar").write_bytes(whole[:6000] + b"damage" * 2000)
@@ -148,6 +150,19 @@ def test_bad_samples_of_shards_are_skipped_and_named(shards):
     with pytest.raises(Unreadable, match="caption is empty"):
         found[12]
     assert found[13].caption == "{curly} cat"
+    with pytest.raises(Unreadable, match="caption is no UTF-8"):
+        found[14]
+
+
+def test_a_shard_that_ends_between_two_files_is_named(shards):
+    """Nothing in it is broken, but tar's end mark is missing."""
+    with tarfile.open(shards / "00000.tar") as shard:
+        last = shard.getmembers()[-2]
+    path = shards / "00000.tar"
+    path.write_bytes(path.read_bytes()[: last.offset])
+    found = CaptionShards(shards)
+    assert len(found) == 7
+    assert "damaged" in found.skipped["00000.tar"]
 
 
 def test_no_shard_and_no_caption_say_what_is_expected(tmp_path):
@@ -355,6 +370,6 @@ def test_the_first_classes_of_a_data_set_alone(folders):
     assert list(source.classes) == ["n01 cat"]
     assert {source.validation[place].label for place in range(3)} == {0}
     with pytest.raises(ValueError, match="the data has 2"):
-        open_source(dataclasses.replace(recipe, classes=3), folders)
+        open_source(dataclasses.replace(recipe, classes=3, model=ViTConfig(num_classes=3)), folders)
     with pytest.raises(ValueError, match="cannot be chosen by class"):
         dataclasses.replace(recipe, data="captions")

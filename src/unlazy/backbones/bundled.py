@@ -56,6 +56,8 @@ def load_run(folder: str, *, weights: Any = "pretrained", size: int | None = Non
         UnknownName: the folder is neither.
     """
     run = Path(folder)
+    if not run.is_dir():
+        raise UnknownName(f"there is no folder {folder}")
     found = _described(run)
     if found is None or not (run / WEIGHTS).is_file():
         missing = WEIGHTS if found is not None else "recipe.json"

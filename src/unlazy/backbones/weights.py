@@ -46,11 +46,16 @@ class CheckpointMismatch(ValueError):
 
 
 class PretrainedUnavailable(ValueError):
-    """Published weights that cannot be had here."""
+    """Published weights that cannot be had here.
+
+    Attributes:
+        reason: a line.
+    """
 
     def __init__(self, name: str, reason: Exception) -> None:
+        self.reason = _first_line(reason)
         super().__init__(
-            f"cannot get the published weights of {name} ({_first_line(reason)});"
+            f"cannot get the published weights of {name} ({self.reason});"
             " give a local file with --checkpoint FILE, or build it untrained with --random"
         )
 

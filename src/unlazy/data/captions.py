@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tarfile import BLOCKSIZE
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class CaptionShards(FromFiles):
         path = self.shards[shard]
         picture = _bytes(path, at, size)
         image = decode_image(picture)
-        text = _bytes(path, text_at, text_size).decode("utf-8", "replace")
+        text = _text(_bytes(path, text_at, text_size))
         caption = _caption(text) if is_json else text.strip()
         if not caption:
             raise Unreadable("its caption is empty")
@@ -108,7 +109,7 @@ class CaptionShards(FromFiles):
                     last = key
                     if member.isfile():
                         files[ending.lower()] = (member.offset_data, member.size)
-                if any(_bytes(path, shard.offset, tarfile.BLOCKSIZE)):  # no end mark of zeros
+                if _bytes(path, shard.offset, BLOCKSIZE) != bytes(BLOCKSIZE):  # tar's end mark
                     self.skipped[path.name] = f"{DAMAGED} at byte {shard.offset}"
         except (tarfile.TarError, OSError, EOFError) as problem:
             self.skipped[path.name] = f"{DAMAGED}: {problem}"
@@ -123,6 +124,13 @@ def _bytes(path: Path, at: int, size: int) -> bytes:
             return shard.read(size)
     except OSError as problem:
         raise Unreadable(f"{path} cannot be read: {problem.strerror}") from problem
+
+
+def _text(written: bytes) -> str:
+    try:
+        return written.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise Unreadable(f"its caption is no UTF-8: {problem}") from problem
 
 
 def _caption(text: str) -> str:

@@ -78,7 +78,7 @@ class Outliers:
         return (
             f"Outliers have a norm above {self.cutoff:.4g} at the last block"
             f" ({rules[self.rule]}): {100 * self.share:.3g} % of the patches, in {self.images} of"
-            f" {total} images; the {self.images_without} without any were skipped."
+            f" {total} images; those without any were left out."
         )
 
 
@@ -112,6 +112,11 @@ def outliers(seen: Seen, *, given: float | None = None) -> Outliers:
         raise NothingToFix(
             f"there are no outlier patches to fix: {about}."
             " To act on the highest norms all the same, give a cut-off (cutoff=NORM)"
+        )
+    if (norms > limit).mean() >= 0.5:
+        raise NothingToFix(
+            f"{100 * (norms > limit).mean():.3g} % of the patches have a norm above {limit:g},"
+            f" which are no outliers: {about}; give a higher cut-off"
         )
     which = np.array([bool((row > limit).any()) for row in rows])
     if not which.any():

@@ -28,6 +28,7 @@ from unlazy.ledger import Batch, Observation, Seen, Sum
 from unlazy.tokens import FINAL, Site, Trace, block, norm_of
 from unlazy.tokens import neurons as hidden_of
 
+LISTED = 10  # neurons that the summary names
 PRE_NORMS = ("norm_pre", "ln_pre", "pre_layrnorm")  # before the first block: timm, open_clip, hub
 
 
@@ -148,7 +149,14 @@ class TestTimeRegisters:
         self._readable(backbone)
         norms = PatchNorms(backbone.facts.depth)
         found = outliers(look([norms])[norms.name], given=self.cutoff)
-        scores = NeuronScores(found.jump_at + 1, found.cutoff)
+        layers = found.jump_at + 1
+        there = sum(self._width(self._readable(backbone), layer) for layer in range(layers))
+        if self.neurons > there:
+            raise ValueError(
+                f"neurons={self.neurons}; the blocks up to the jump of the norms, 0 to"
+                f" {found.jump_at}, have {there}"
+            )
+        scores = NeuronScores(layers, found.cutoff)
         chosen = scores.top(look([scores])[scores.name], self.neurons)
         return dataclasses.replace(self, cutoff=found.cutoff, chosen=chosen, outliers=found)
 
@@ -158,8 +166,10 @@ class TestTimeRegisters:
             return ()
         listed = ", ".join(
             f"{each.layer}/{each.index} ({each.score:.3g}, elsewhere {each.elsewhere:.3g})"
-            for each in self.chosen
+            for each in self.chosen[:LISTED]
         )
+        if len(self.chosen) > LISTED:
+            listed += f", and {len(self.chosen) - LISTED} more"
         return (
             self.outliers.sentence(),
             f"Norms jump at block {self.outliers.jump_at}; the {len(self.chosen)} neurons of blocks"

@@ -135,10 +135,10 @@ def save(
     except OSError as problem:
         shutil.rmtree(part, ignore_errors=True)
         before = latest(out)
-        kept = f"the last good one is {before}" if before else "there is none before it"
+        kept = f"goes on from the last good one, {before}" if before else "starts anew"
         raise OSError(
-            f"the checkpoint of step {step} could not be written ({problem}); {kept}."
-            " Free some space and start the same command again: it goes on from there."
+            f"the checkpoint of step {step} could not be written ({problem})."
+            f" Free some space and start the same command again: it {kept}."
         ) from problem
     for old in sorted(out.glob("checkpoint-????????"))[:-1]:
         shutil.rmtree(old)

@@ -10,6 +10,7 @@ from unlazy.backbones.vit import ViT
 from unlazy.backbones.vit_files import own_layout
 from unlazy.catalog import load_backbone
 
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 FRESH = ("head.", "pool.")
 """Parts that may start from scratch: what the classes or the pool need."""
 
@@ -23,8 +24,9 @@ def start_from(model: ViT, init: str) -> list[str]:
             our layout.
 
     Raises:
-        ValueError: a part of the trunk has no weights there, or weights of another shape; other
-            registers.
+        ValueError: a part of the trunk has no weights there, or weights of another shape, or the
+            weights have a part that the model has not; other registers.
+        FileNotFoundError: no such file.
     """
     found = _weights(model, init)
     registers = len(found["reg_token"][0]) if "reg_token" in found else 0
@@ -45,16 +47,32 @@ def start_from(model: ViT, init: str) -> list[str]:
             f" {tuple(own[key].shape)} here ({len(missing)} such parts). The trunk must be the"
             " same: set model.embed_dim, depth, patch_size, img_size as they were trained."
         )
+    unused = [key for key in found if key not in own and not key.startswith(FRESH)]
+    if unused:
+        raise ValueError(
+            f"{init} does not fit the recipe's model: it has {unused[0]}, which has no place here"
+            f" ({len(unused)} such parts). The trunk must be the same: set model.depth,"
+            " layer_scale, class_token as they were trained."
+        )
     model.load_state_dict(own | fits)
     return fresh
 
 
 def _weights(model: ViT, init: str) -> dict[str, Tensor]:
-    from unlazy.backbones.weights import read_checkpoint
+    from unlazy.backbones.weights import PretrainedUnavailable, read_checkpoint
 
-    if Path(init).is_file():
-        return own_layout(model.config, read_checkpoint(Path(init)))
-    source = load_backbone(init).model
+    path = Path(init)
+    if path.is_file():
+        return own_layout(model.config, read_checkpoint(path))
+    if path.suffix in SUFFIXES:
+        raise FileNotFoundError(f"init={init}: there is no such file")
+    try:
+        source = load_backbone(init).model
+    except PretrainedUnavailable as problem:
+        raise ValueError(
+            f"init={init}: cannot get the published weights ({problem.reason}); give a local file"
+            " of them, init=FILE"
+        ) from problem
     if isinstance(source, ViT):
         return source.state_dict()
     from unlazy.backbones.vit_timm import from_timm

@@ -65,6 +65,11 @@ class LabelRecipe(CroppedRecipe):
         super().__post_init__()
         if self.data == "captions":
             raise ValueError("captions have no labels; they need a recipe of text or self kind")
+        if self.classes not in (None, self.model.num_classes):
+            raise ValueError(
+                f"classes={self.classes} needs a head of as many, not {self.model.num_classes};"
+                f" use model.num_classes={self.classes}"
+            )
         for key in ("label_smoothing", "erasing"):
             within(self, key, 0, 1)
         for key in ("mixup", "cutmix"):

@@ -162,7 +162,8 @@ def _stop(out: Path, feed: Feed, batch: Batch, loss: Tensor, *, step: int, steps
         f"the loss became {loss.item()} at step {step} of {steps}; its batch holds"
         f" {', '.join(map(str, indices[:8]))}{', ...' if len(indices) > 8 else ''}"
         f" ({names[indices[0]]}, ...): all are named in {path}."
-        " A lower learning_rate, or clip_norm, is the usual cure."
+        " A lower learning_rate, or clip_norm, is the usual cure; it is another run, with a folder"
+        " of its own (-o)."
     )
 
 

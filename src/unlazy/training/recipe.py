@@ -96,6 +96,8 @@ class Recipe:
             within(self, "workers", 0, math.inf)
         if self.hold and self.data not in HELD:
             raise ValueError(f"{self.data} does not fit into memory; use hold=false")
+        if self.classes is not None:
+            within(self, "classes", 1, math.inf)
         if self.classes is not None and self.data in ("captions", "scenes"):
             raise ValueError(f"the pictures of {self.data} cannot be chosen by class")
         if (self.data == "scenes") != self.drawn:
