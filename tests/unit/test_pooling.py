@@ -166,11 +166,21 @@ def test_the_order_of_channels_matters_and_the_shuffled_control_changes_it():
     assert not torch.allclose(lazy_strike(x[..., order], keep=0.25), plain[:, order])
     shuffled = lazy_strike(x, keep=0.25, order=order)
     torch.testing.assert_close(shuffled[:, order], lazy_strike(x[..., order], keep=0.25))
-    module = build_pool("lazy_strike", dim=96, heads=1, keep=0.25, shuffle=0)
+    module = build_pool("lazy_strike", dim=96, heads=1, keep=0.25, shuffle=0).eval()
     assert torch.equal(module(x), shuffled)
     assert not module.state_dict()
-    other = build_pool("lazy_strike", dim=96, heads=1, keep=0.25, shuffle=1)
+    other = build_pool("lazy_strike", dim=96, heads=1, keep=0.25, shuffle=1).eval()
     assert not torch.allclose(other(x), shuffled)
+
+
+def test_in_training_the_shuffled_control_draws_another_order_in_each_pass():
+    """One fixed order is no control there: it only names the channels of fresh weights anew."""
+    x, module = patches(49, 96), build_pool("lazy_strike", dim=96, heads=1, keep=1, shuffle=0)
+    torch.manual_seed(0)
+    first, second = module.train()(x), module(x)
+    assert not torch.equal(first, second)
+    torch.manual_seed(0)
+    assert torch.equal(module(x), first)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -316,6 +326,18 @@ def test_simpool_is_its_published_formula():
         weights = ((pool.wk.weight @ normed.T).T @ query / math.sqrt(12)).softmax(0)
         values = (normed - normed.min() + 1e-6) ** 1.25
         torch.testing.assert_close(found, (weights @ values) ** (1 / 1.25))
+
+
+def test_each_token_of_simpool_is_in_the_space_of_the_pooled_vector():
+    """That is a generalised mean of the patches' values, so these lie around it."""
+    torch.manual_seed(0)
+    pool, x = build_pool("simpool", dim=12, heads=1), patches(11, 12, dtype=torch.float32)
+    tokens = pool.each(x, 2)[:, 2:]
+    pooled = pool(x[:, 2:])
+    assert (tokens.amin(1) - 1e-5 <= pooled).all()
+    assert (pooled <= tokens.amax(1) + 1e-5).all()
+    weights = torch.linalg.lstsq((tokens**1.25).mT, (pooled**1.25)[..., None]).solution
+    torch.testing.assert_close(weights.sum(1), torch.ones(len(x), 1), atol=1e-3, rtol=0)
 
 
 def test_names_that_do_not_exist_are_refused_with_those_that_do():

@@ -13,6 +13,7 @@ from unlazy.backbones.base import Call
 from unlazy.backbones.plain import PlainViT, Projections
 from unlazy.backbones.vit import ViT
 from unlazy.backbones.vit_files import MEAN, STD
+from unlazy.pooling.pools import AttentionPool, SimPool
 from unlazy.tokens import CROP, EMBED, FINAL, SHARED, SMALL, STREAMS, Facts, Site, Tokens
 
 
@@ -116,9 +117,8 @@ class TrainedViT(PlainViT):
         return self.facts.supervision == "text" and model.config.num_classes > 0
 
     def _shared(self, tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "B T E"]:
-        """Each token in the space of the image vector: pools with weights see it alone."""
+        """Each token in the space of the image vector."""
         model: Any = self.model
-        if model.pool is not None and any(True for _ in model.pool.parameters()):
-            alone = model.pool(tokens.flatten(0, 1)[:, None])
-            tokens = alone.unflatten(0, tokens.shape[:2])
+        if isinstance(model.pool, AttentionPool | SimPool):
+            tokens = model.pool.each(tokens, model.num_prefix_tokens)
         return model.head(tokens) if self._projects else tokens

@@ -31,7 +31,8 @@ class ViTConfig:
         pool: what becomes the image vector, after the last norm.
         keep: of LazyStrike: an int is a count of patches, a float a share of all.
         reading, kernel: of LazyStrike, see ``unlazy.pooling``.
-        shuffle: of LazyStrike: seed of a fixed permutation of the channels, a control; or None.
+        shuffle: of LazyStrike, a control: seed of a permutation of the channels, another one in
+            each pass in training; or None.
         windows: blocks (from 0) whose patches attend to their own window, and to CLS and
             registers, alone; CLS and registers attend to everything, so through them
             information leaks between windows.

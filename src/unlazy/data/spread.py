@@ -32,6 +32,9 @@ class Part:
 class Spread(Part):
     """Every so-manieth picture of a data set, ``count`` or fewer.
 
+    Where the labels of a data set repeat (its ``period``), every so-manieth of each label: else
+    some labels would be left out.
+
     >>> part = Spread(range(10), 5)
     >>> [part[place] for place in range(len(part))]
     [0, 2, 4, 6, 8]
@@ -53,7 +56,10 @@ class Spread(Part):
         return self.dataset.name_of(self._index(place))
 
     def _index(self, place: int) -> int:
-        return place * len(self.dataset) // len(self)
+        period = getattr(self.dataset, "period", 1)
+        turn, label = divmod(place, period)
+        there, taken = (-(-(size - label) // period) for size in (len(self.dataset), len(self)))
+        return label + period * (turn * there // taken)
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,11 @@ class Scenes:
             f"stripes at {ORIENTATIONS[a]} and {ORIENTATIONS[b]} degrees" for a, b in PAIRS
         )
 
+    @property
+    def period(self) -> int:
+        """After how many pictures the labels repeat."""
+        return len(self.classes)
+
     def __getitem__(self, index: int) -> Sample:
         index = self._checked(index)
         label = index % len(self.classes)

@@ -203,7 +203,14 @@ def _widened(tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
 
 
 class LazyStrike(nn.Module):
-    """``lazy_strike`` as a module without parameters."""
+    """``lazy_strike`` as a module without parameters.
+
+    Args:
+        keep, reading, kernel, order: as there.
+        redraw: in training, draw another order in each pass if one is given. A model that is
+            trained from scratch under one fixed order is the same as under its own: nothing tells
+            the channels of fresh weights apart.
+    """
 
     reading: Reading
     kernel: Kernel
@@ -216,15 +223,19 @@ class LazyStrike(nn.Module):
         reading: Reading = "released",
         kernel: Kernel = "released",
         order: Int[Tensor, " D"] | None = None,
+        redraw: bool = False,
     ) -> None:
         super().__init__()
-        self.keep, self.reading, self.kernel = keep, reading, kernel
+        self.keep, self.reading, self.kernel, self.redraw = keep, reading, kernel, redraw
         self.register_buffer("order", order, persistent=False)
 
     def forward(self, patches: Float[Tensor, "B N D"]) -> Float[Tensor, "B D"]:
         """Pool the patches."""
+        order = self.order
+        if order is not None and self.redraw and self.training:
+            order = torch.randperm(len(order), device=order.device)
         return lazy_strike(
-            patches, keep=self.keep, reading=self.reading, kernel=self.kernel, order=self.order
+            patches, keep=self.keep, reading=self.reading, kernel=self.kernel, order=order
         )
 
     def extra_repr(self) -> str:

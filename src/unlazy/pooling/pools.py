@@ -48,6 +48,10 @@ class AttentionPool(nn.Module):
         pooled = nn.functional.scaled_dot_product_attention(q, k, v)
         return self.proj(pooled.flatten(1))
 
+    def each(self, tokens: Float[Tensor, "B T D"], prefix: int) -> Float[Tensor, "B T D"]:
+        """Each token as it would come out if all attention went to it."""
+        return self.proj(self.kv(tokens).chunk(2, dim=-1)[1])
+
 
 class SimPool(nn.Module):
     """One attention step whose query is the mean patch, pooled by a generalised mean.
@@ -71,6 +75,16 @@ class SimPool(nn.Module):
         positive = normed - normed.amin(dim=(1, 2), keepdim=True) + EPS
         return (weights @ positive**self.gamma)[:, 0] ** (1 / self.gamma)
 
+    def each(self, tokens: Float[Tensor, "B T D"], prefix: int) -> Float[Tensor, "B T D"]:
+        """Each token as it would come out if all attention went to it.
+
+        Args:
+            tokens: of whole images.
+            prefix: how many of them, from the first, are no patches; the pool does not see them.
+        """
+        normed = self.norm(tokens)
+        return normed - normed[:, prefix:].amin(dim=(1, 2), keepdim=True) + EPS
+
 
 def build_pool(
     name: PoolName,
@@ -91,8 +105,9 @@ def build_pool(
         keep: of ``lazy_strike``: patches a channel, a count (int) or a share (float).
         reading: of ``lazy_strike``.
         kernel: of ``lazy_strike``.
-        shuffle: seed of a fixed permutation of the channels under which the filter of
-            ``lazy_strike`` sees them (a control), or None for their own order.
+        shuffle: of ``lazy_strike``, a control: seed of a permutation of the channels under which
+            its filter sees them; a model in training sees another one in each pass. None: their
+            own order.
 
     Raises:
         ValueError: unknown name.
@@ -111,5 +126,5 @@ def build_pool(
         order = None
         if shuffle is not None:
             order = torch.randperm(dim, generator=torch.Generator().manual_seed(shuffle))
-        return LazyStrike(keep=keep, reading=reading, kernel=kernel, order=order)
+        return LazyStrike(keep=keep, reading=reading, kernel=kernel, order=order, redraw=True)
     raise ValueError(f"no pool {name!r}; there are {', '.join(get_args(PoolName))}")

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from unlazy import distributed
 from unlazy.backbones.bundled import CLASSES, load_run
 from unlazy.backbones.trained import TrainedViT
+from unlazy.backbones.vit_config import ViTConfig
 from unlazy.backbones.vit_files import LABELS
 from unlazy.benchmarks.card_boxes import OtherMaps, SmallBoxes
 from unlazy.benchmarks.classification import Accuracy, Neighbours, Vectors, among
@@ -126,17 +127,23 @@ def bundle(run: Path, splits: Splits, folder: Path, name: str) -> None:
 def _architecture(model: Mapping[str, Any]) -> str:
     """The model in words.
 
-    >>> _architecture({"pool": "cls", "registers": 4, "patch_size": 8, "windows": []})
-    'ViT, pool cls, 4 registers, patch 8'
+    >>> _architecture({"pool": "cls", "registers": 4, "patch_size": 8, "windows": [1, 2]})
+    'ViT, pool cls, 4 registers, windows of 4 in blocks 1, 2, patch 8'
     """
-    words = ["ViT", f"pool {model['pool']}"]
-    if model["pool"] == "lazy_strike":
-        words.append(f"reading {model['reading']}, keep {model['keep']}")
-    if model["registers"]:
-        words.append(f"{model['registers']} registers")
-    if model["windows"]:
-        words.append(f"windows in blocks {', '.join(map(str, model['windows']))}")
-    return ", ".join([*words, f"patch {model['patch_size']}"])
+    full = asdict(ViTConfig()) | dict(model)
+    words = ["ViT", f"pool {full['pool']}"]
+    if full["pool"] == "lazy_strike":
+        words.append(f"reading {full['reading']}, keep {full['keep']}")
+        words += ["kernel centred"] * (full["kernel"] == "centred")
+        words += ["channels redrawn"] * (full["shuffle"] is not None)
+    words += ["no CLS token"] * (not full["class_token"])
+    if full["registers"]:
+        words.append(f"{full['registers']} registers")
+    if full["windows"]:
+        blocks = ", ".join(map(str, full["windows"]))
+        words.append(f"windows of {full['window']} in blocks {blocks}")
+    words += [f"{key} {full[key]}" for key in ("drop_path", "layer_scale") if full[key]]
+    return ", ".join([*words, f"patch {full['patch_size']}"])
 
 
 def _rounded(value: Any) -> Any:

@@ -90,7 +90,7 @@ class Drawn:
     """Scenes that are drawn once and then kept in memory."""
 
     def __init__(self, scenes: Scenes) -> None:
-        self.scenes, self.classes = scenes, scenes.classes
+        self.scenes, self.classes, self.period = scenes, scenes.classes, scenes.period
         self._drawn: dict[int, Sample] = {}
 
     def __len__(self) -> int:
