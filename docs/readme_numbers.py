@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from page_parts import holds, markdown, shape
-from training_evidence import interval, share, values
+from training_cards import interval, share, values
 
 ROOT = Path(__file__).parents[1]
 BUNDLED = ROOT / "src" / "unlazy" / "bundled"

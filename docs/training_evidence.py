@@ -9,75 +9,13 @@ RUNS/RECIPE-seedN/card.json, or in shipped/ there once the run is bundled.
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+import training_cards
 from page_parts import holds, markdown, render, shape
-
-EVIDENCE = Path(__file__).parent / "evidence"
-STUDIES = {
-    "tiny_scenes": "The shortcut in three minutes",
-    "scenes_pools": "Pools, and how many patches LazyStrike keeps",
-    "scenes_readings": "Readings of LazyStrike's formula",
-    "scenes_difficulty": "Difficulty of the scenes",
-    "scenes_length": "Training length",
-    "scenes_tokens": "Patch size, windows, registers",
-    "scenes_scale": "Wider, deeper, larger pictures, more of them",
-    "tiny_pools": "Pools on real pictures, 24 classes",
-}
-Card = dict[str, Any]
-
-
-def collect(runs: Path) -> None:
-    """Copy the cards of studies, and of runs on all of Tiny ImageNet, beside the page."""
-    for study in STUDIES:
-        cards = [json.loads(path.read_text()) for path in sorted(runs.glob(f"{study}/*/card.json"))]
-        if cards:
-            write(study, cards)
-    found = [
-        json.loads((shipped if shipped.is_file() else run / "card.json").read_text())
-        for run in sorted(runs.glob("tiny_*-seed*"))
-        for shipped in [run / "shipped" / "card.json"]
-        if (run / "card.json").is_file()
-    ]
-    known = {_run_of(card): card for card in [*read("tiny_imagenet"), *found]}
-    if found:
-        write("tiny_imagenet", [known[each] for each in sorted(known)])
-
-
-def _run_of(card: Card) -> tuple[str, int]:
-    """Which run a card is of: a new one takes the place of an older one."""
-    return card["name"], card["recipe"]["seed"]
-
-
-def write(study: str, cards: Sequence[Card]) -> None:
-    """One line a card."""
-    lines = ",\n".join(json.dumps(card) for card in cards)
-    (EVIDENCE / f"{study}.json").write_text(f"[\n{lines}\n]\n")
-
-
-def read(study: str) -> list[Card]:
-    """The cards of a study; none where it has not run."""
-    path = EVIDENCE / f"{study}.json"
-    return json.loads(path.read_text()) if path.is_file() else []
-
-
-def number(card: Card, measure: str, key: str) -> dict[str, float] | None:
-    """A value of a card with its interval, or None."""
-    return card["values"].get(measure, {}).get(key)
-
-
-def percent(found: dict[str, float] | None) -> str:
-    """A share with its interval."""
-    if found is None:
-        return "–"
-    if "low" not in found:
-        return f"{found['value'] * 100:.0f}"
-    return f"{found['value'] * 100:.0f} ({found['low'] * 100:.0f}–{found['high'] * 100:.0f})"
+from training_cards import EVIDENCE, SEEDED, Card, collect, number, percent, read
 
 
 def plain(found: dict[str, float] | None) -> str:
@@ -123,6 +61,14 @@ PLACES: tuple[Column, ...] = (
     ("centre", shares("patch_score", "point_in_box/centre")),
     ("AUC", plains("patch_score", "auc/cosine")),
 )
+NO_NEIGHBOURS = (
+    "tiny_scenes",
+    "scenes_pools",
+    "scenes_difficulty",
+    "scenes_length",
+    "scenes_tokens",
+)
+"""Their neighbours were sought among pictures of five of the eight classes."""
 SMALL: tuple[Column, ...] = (
     ("n", lambda cards: f"{cards[0]['values']['small_boxes']['n']['value']:.0f}"),
     ("cosine", shares("small_boxes", "point_in_box/cosine")),
@@ -133,7 +79,6 @@ SMALL: tuple[Column, ...] = (
     ("norm max / median", plains("norms", "max_over_median")),
     ("norms", lambda cards: ", ".join(sorted({shape(card["values"]) for card in cards}))),
 )
-SEEDED = re.compile(r"-seed\d+$")
 
 
 def rows_of(cards: Iterable[Card], columns: Sequence[Column]) -> str:
@@ -153,6 +98,11 @@ def rows_of(cards: Iterable[Card], columns: Sequence[Column]) -> str:
     return markdown(["run", *(name for name, _ in columns)], rows)
 
 
+def places(study: str) -> tuple[Column, ...]:
+    """The columns of a study."""
+    return tuple(each for each in PLACES if study not in NO_NEIGHBOURS or each[0] != "k-NN")
+
+
 def section(study: str, title: str) -> str:
     """A heading, the command and the tables of a study; empty where it has not run."""
     cards = read(study)
@@ -167,7 +117,7 @@ def section(study: str, title: str) -> str:
 {said}: {len(cards)} runs, each on {cards[0]["n"]} validation pictures
 ([Records]({study}.json)).
 
-{rows_of(cards, PLACES)}
+{rows_of(cards, places(study))}
 
 Small boxes (under 25 % of the area) and norms:
 
@@ -202,57 +152,21 @@ def curves(study: str, path: Path) -> None:
     pyplot.close(figure)
 
 
-def values(study: str, name: str, key: str, measure: str = "patch_score") -> list[float]:
-    """A number of a run, or of its runs with several seeds.
-
-    Raises:
-        KeyError: there is no such run.
-    """
-    found = [
-        card["values"][measure][key]["value"]
-        for card in read(study)
-        if name in (card["name"], SEEDED.sub("", card["name"]))
-    ]
-    if not found:
-        raise KeyError(f"{study} has no run {name}")
-    return found
-
-
-def share(study: str, name: str, key: str, measure: str = "patch_score") -> str:
-    """A share in per cent, for sentences; of several seeds the lowest and the highest."""
-    found = values(study, name, key, measure)
-    low, high = (f"{end * 100:.0f}" for end in (min(found), max(found)))
-    return f"{low} %" if low == high else f"{low} to {high} %"
-
-
-def interval(study: str, name: str, key: str, measure: str = "patch_score") -> str:
-    """A share of one run with its interval, for sentences."""
-    (card,) = (card for card in read(study) if card["name"] == name and not card["recipe"]["seed"])
-    return f"{percent(card['values'][measure][key])} %"
-
-
-def curve(name: str, key: str) -> list[float]:
-    """A number at every evaluation during a run on Tiny ImageNet, in order."""
-    every = read("tiny_imagenet")
-    (card,) = (card for card in every if card["name"] == name and not card["recipe"]["seed"])
-    return [row[key] for row in card["curve"]]
-
-
-def path(name: str, key: str) -> str:
-    """The same in per cent, for sentences."""
-    return ", ".join(f"{each * 100:.0f}" for each in curve(name, key))
-
-
-def largest_norm() -> float:
-    """Over the median, in any run on this page."""
-    runs = [card for study in (*STUDIES, "tiny_imagenet") for card in read(study)]
-    return max(card["values"]["norms"]["max_over_median"]["value"] for card in runs)
-
-
 def page() -> str:
     """The page as text."""
-    tools = {"section": section, "values": values, "share": share, "holds": holds, "read": read}
-    tools |= {"interval": interval, "largest_norm": largest_norm, "curve": curve, "path": path}
+    told = [
+        "values",
+        "share",
+        "interval",
+        "curve",
+        "path",
+        "every_norm",
+        "above",
+        "alike",
+        "missing",
+    ]
+    tools = {name: getattr(training_cards, name) for name in [*told, "missing"]}
+    tools |= {"section": section, "holds": holds}
     return render(EVIDENCE / "training.md.j2", tools)
 
 
