@@ -37,7 +37,7 @@ def plain_label_run(recipe, pixels, labels):
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
     per_epoch = len(pixels) // recipe.batch
     steps, losses = per_epoch * recipe.epochs, []
-    warm = max(1, round(recipe.warmup * steps))
+    warm = round(recipe.warmup * steps)
     for step in range(steps):
         epoch, place = divmod(step, per_epoch)
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)

@@ -9,11 +9,14 @@ import torch
 from safetensors.torch import load_file
 
 from reference.training import plain_label_run
+from unlazy.backbones.text_tower import TextConfig
+from unlazy.backbones.vit import ViT
 from unlazy.catalog import load_backbone
-from unlazy.training import checkpoint, label, loop
+from unlazy.training import checkpoint, label, loop, schedule
 from unlazy.training.feeds import Held
 from unlazy.training.recipes import DistillRecipe, LabelRecipe, TextRecipe, ViTConfig
 from unlazy.training.run import build
+from unlazy.training.text import TwoTowers
 
 SMALL = ViTConfig(img_size=16, patch_size=4, embed_dim=16, depth=2, num_heads=2, num_classes=3)
 RECIPE = LabelRecipe(
@@ -359,3 +362,40 @@ def test_steps_that_are_kept_are_runs_of_their_own(tmp_path, data):
     assert all(torch.equal(value, state[f"trained.{key}"]) for key, value in weights.items())
     backbone = load_backbone(f"file:{tmp_path / 'whole' / 'steps' / '00000008'}")
     assert backbone.facts.depth == SMALL.depth
+
+
+@pytest.mark.parametrize(
+    ("decay", "left_out"),
+    [
+        ("matrices", {"bias", "norm"}),
+        ("deit", {"bias", "norm", "pos_embed", "cls_token"}),
+        ("all", set()),
+    ],
+)
+def test_the_weights_that_decay_are_those_of_the_source(decay, left_out):
+    model = ViT(ViTConfig(img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2))
+    recipe = dataclasses.replace(RECIPE, decay=decay, weight_decay=0.3)
+    rates = {
+        id(weight): group["weight_decay"]
+        for group in loop.build_optimizer(model, recipe).param_groups
+        for weight in group["params"]
+    }
+    for name, weight in model.named_parameters():
+        kept = any(part in name for part in left_out)
+        assert rates[id(weight)] == (0 if kept else 0.3), name
+
+
+def test_without_warmup_the_first_step_learns():
+    recipe = dataclasses.replace(RECIPE, warmup=0.0)
+    assert schedule.learning_rate(recipe, 0, 1) == recipe.learning_rate
+    assert schedule.learning_rate(dataclasses.replace(recipe, warmup=0.5), 0, 4) == 0
+
+
+def test_images_get_no_offset_on_their_way_to_the_texts():
+    pytest.importorskip("open_clip")
+    model = ViTConfig(img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=8)
+    text = TextConfig(context=8, width=16, heads=2, layers=1)
+    towers = TwoTowers(TextRecipe("text", model=model, text=text))
+    bias = towers.visual.head.bias
+    assert not bias.requires_grad
+    assert not bias.any()

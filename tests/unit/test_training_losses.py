@@ -24,6 +24,14 @@ def generator():
     return torch.Generator().manual_seed(0)
 
 
+def test_the_contrastive_loss_is_in_single_precision_under_autocast(generator):
+    image, text = F.normalize(torch.randn(2, 8, 16, generator=generator), dim=2)
+    scale = torch.tensor([80.0])
+    expected = contrastive(image, text, scale)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(contrastive(image, text, scale), expected)
+
+
 def test_the_contrastive_loss_is_clips(generator):
     image, text = torch.randn(2, 5, 7, generator=generator)
     found = contrastive(

@@ -7,7 +7,7 @@ disagree on S, so each reading has a name:
 ========== ============================== =====================================================
 reading    S                              source
 ========== ============================== =====================================================
-released   x / |x_low - x|                public code (the released weights were trained with it)
+released   x / |x_low - x|                public code
 paper      x_low / (|x_low - x| + eps)    equations 4 to 7 of the revised paper
 alg1       |x - x_low| / |x|              Algorithm 1 of the preprint, with the filter applied
 token      mean of released over channels whole patches, as the preprint's text has it
@@ -15,6 +15,10 @@ token      mean of released over channels whole patches, as the preprint's text 
 
 With eps = 0, released = paper + sign(x - x_low). The choice of patches is not differentiated;
 gradients flow through the chosen values alone.
+
+The first commits of the public code computed the scores and then took the mean of all low-passed
+patches; later ones, and ``released`` here, average the chosen values. Which of them the released
+weights were trained with is not said there.
 """
 
 from __future__ import annotations

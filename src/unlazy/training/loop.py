@@ -26,6 +26,7 @@ from unlazy.training.recipe import Recipe
 from unlazy.training.schedule import cosine, learning_rate
 from unlazy.whole_files import write_tensors, write_whole
 
+PLACES = ("pos_embed", "cls_token")  # which DeiT does not decay
 Evaluate = Callable[[], dict[str, float]]
 
 
@@ -80,15 +81,17 @@ def train(
 
 
 def build_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW; weights of one dimension (biases, norms) are not decayed.
+    """AdamW; which weights decay is the recipe's ``decay``."""
 
-    Positions, CLS and registers have more and are, unlike in timm, whose DeiT leaves them out.
-    """
-    decayed = [p for p in module.parameters() if p.ndim > 1]
-    plain = [p for p in module.parameters() if p.ndim <= 1]
+    def decays(name: str, weight: Tensor) -> bool:
+        if recipe.decay == "deit" and name.rpartition(".")[2] in PLACES:
+            return False
+        return weight.ndim > 1 or recipe.decay == "all"
+
+    named = list(module.named_parameters())
     groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
+        {"params": [p for n, p in named if decays(n, p)], "weight_decay": recipe.weight_decay},
+        {"params": [p for n, p in named if not decays(n, p)], "weight_decay": 0.0},
     ]
     made = torch.optim.AdamW(
         groups, lr=recipe.learning_rate, betas=recipe.betas, eps=recipe.eps, fused=True

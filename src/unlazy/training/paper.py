@@ -24,8 +24,10 @@ LARGE: dict[str, Any] = {"hold": False, "precision": "bfloat16", "evaluate_image
 def imagenet_b16_last() -> LabelRecipe:
     """ViT-B/16 with LazyStrike as the public LAST-ViT code trains it; ``model.pool=cls`` is plain.
 
-    100 epochs, AdamW 1e-3, weight decay 0.3, betas 0.9 and 0.95, a cosine to 0.001 of the
-    learning rate, 1 % warm-up (from zero; there from a tenth), crops and flips only, no clipping.
+    100 epochs, AdamW 1e-3, weight decay 0.3 of every weight, betas 0.9 and 0.95, a cosine to 0.001
+    of the learning rate, 1 % warm-up, crops and flips only, no clipping. Unlike there: the warm-up
+    starts from zero (there from a tenth), crops are resized by bicubic (bilinear), the precision is
+    bfloat16 (float32), fresh weights are timm's (torchvision's).
 
     Data: ImageNet-1k, ``FOLDER/train/<class>``, ``FOLDER/val/<class>``.
     Cost: 31,200 steps of 4096; not measured here.
@@ -42,6 +44,7 @@ def imagenet_b16_last() -> LabelRecipe:
         learning_rate=1e-3,
         final_rate=0.001,
         weight_decay=0.3,
+        decay="all",
         betas=(0.9, 0.95),
         warmup=0.01,
         clip_norm=None,
@@ -97,6 +100,7 @@ def imagenet_s16_deit() -> LabelRecipe:
         learning_rate=1e-3,
         final_rate=0.01,
         weight_decay=0.05,
+        decay="deit",
         warmup=5 / 300,
         clip_norm=None,
         crop="resized",

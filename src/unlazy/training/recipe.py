@@ -39,7 +39,9 @@ class Recipe:
         warmup: share of all steps in which the learning rate rises linearly from zero; a cosine
             to ``final_rate`` times ``learning_rate`` follows.
         clip_norm: largest norm of the gradient, or None.
-        precision: of autocast; weights, optimizer and losses stay float32.
+        decay: which weights decay: those of more than one dimension (``matrices``, as DINO and
+            open_clip), of these not positions and CLS (``deit``), or ``all``.
+        precision: of autocast; weights and optimizer stay float32.
         sharding: ``ddp``, or ``fully_shard`` (weights, gradients and optimizer split over ranks).
         compile: use ``torch.compile``.
         workers: processes that read pictures; None: by processors.
@@ -62,6 +64,7 @@ class Recipe:
     learning_rate: float = 1e-3
     final_rate: float = 0.0
     weight_decay: float = 0.05
+    decay: Literal["matrices", "deit", "all"] = "matrices"
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     warmup: float = 0.05

@@ -17,13 +17,13 @@ def cosine(start: float, end: float, share: float) -> float:
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Linear warm-up from zero, then a cosine to ``final_rate`` of the highest.
+    """Linear warm-up from zero, where there is one; a cosine to ``final_rate`` of the highest.
 
     >>> recipe = Recipe("example", warmup=0.1, learning_rate=1.0)
     >>> [round(learning_rate(recipe, step, 100), 3) for step in (0, 5, 10, 55, 100)]
     [0.0, 0.5, 1.0, 0.5, 0.0]
     """
-    warm = max(1, round(recipe.warmup * steps))
+    warm = round(recipe.warmup * steps)
     if step < warm:
         return recipe.learning_rate * step / warm
     share = (step - warm) / (steps - warm)

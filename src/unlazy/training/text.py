@@ -35,6 +35,8 @@ class TwoTowers(nn.Module):
     def __init__(self, recipe: TextRecipe) -> None:
         super().__init__()
         self.visual = ViT(recipe.model)
+        if isinstance(self.visual.head, nn.Linear):  # a bias would shift all vectors alike
+            self.visual.head.bias.requires_grad_(False)
         self.text = text_tower(recipe.text, _shared(recipe))
         self.logit_scale = nn.Parameter(torch.tensor([math.log(1 / recipe.temperature)]))
 
@@ -59,8 +61,9 @@ def contrastive(image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
     Source: Radford et al., *Learning Transferable Visual Models*, Figure 3.
     """
     pair = torch.arange(len(image), device=image.device) + distributed.rank() * len(image)
-    to_text, to_image = scale * image @ gather(text).T, scale * text @ gather(image).T
-    return (F.cross_entropy(to_text, pair) + F.cross_entropy(to_image, pair)) / 2
+    with torch.autocast(image.device.type, enabled=False):
+        to_text, to_image = scale * image @ gather(text).T, scale * text @ gather(image).T
+        return (F.cross_entropy(to_text, pair) + F.cross_entropy(to_image, pair)) / 2
 
 
 def _shared(recipe: TextRecipe) -> int:
