@@ -115,22 +115,33 @@ def share(study: str, name: str, key: str, measure: str = "patch_score") -> str:
     return f"{low} %" if low == high else f"{low} to {high} %"
 
 
+def told(study: str, name: str, key: str, measure: str = "patch_score") -> str:
+    """A share of one run with its interval; of several seeds the lowest and the highest."""
+    several = len(runs_of(study, name)) > 1
+    return (share if several else interval)(study, name, key, measure)
+
+
+def each(study: str, name: str, key: str, measure: str = "patch_score") -> str:
+    """A share of every seed of a run with its interval, in the order of the seeds."""
+    found = [percent(card["values"][measure][key]) for card in runs_of(study, name)]
+    return f"{' and '.join(found)} %"
+
+
 def interval(study: str, name: str, key: str, measure: str = "patch_score") -> str:
     """A share of one run with its interval, for sentences."""
     (card,) = (card for card in read(study) if card["name"] == name and not card["recipe"]["seed"])
     return f"{percent(card['values'][measure][key])} %"
 
 
-def curve(name: str, key: str) -> list[float]:
+def curve(name: str, key: str, seed: int = 0) -> list[float]:
     """A number at every evaluation during a run on Tiny ImageNet, in order."""
-    every = read("tiny_imagenet")
-    (card,) = (card for card in every if card["name"] == name and not card["recipe"]["seed"])
+    (card,) = (x for x in runs_of("tiny_imagenet", name) if x["recipe"]["seed"] == seed)
     return [row[key] for row in card["curve"]]
 
 
-def path(name: str, key: str) -> str:
+def path(name: str, key: str, seed: int = 0) -> str:
     """The same in per cent, for sentences."""
-    return ", ".join(f"{each * 100:.0f}" for each in curve(name, key))
+    return ", ".join(f"{part * 100:.0f}" for part in curve(name, key, seed))
 
 
 def every_norm(key: str) -> list[float]:

@@ -154,18 +154,8 @@ def curves(study: str, path: Path) -> None:
 
 def page() -> str:
     """The page as text."""
-    told = [
-        "values",
-        "share",
-        "interval",
-        "curve",
-        "path",
-        "every_norm",
-        "above",
-        "alike",
-        "missing",
-    ]
-    tools = {name: getattr(training_cards, name) for name in [*told, "missing"]}
+    names = ["values", "share", "interval", "each", "curve", "path", "every_norm", "above", "alike"]
+    tools = {name: getattr(training_cards, name) for name in [*names, "missing"]}
     tools |= {"section": section, "holds": holds}
     return render(EVIDENCE / "training.md.j2", tools)
 
