@@ -91,7 +91,8 @@ def findings_block() -> str:
     )
     label = holds(
         min(gained) < 0 and max(gained) > 0.04,
-        "Under label supervision\non real pictures the seeds disagree: with one of two neither shows",
+        "Under label supervision\non real pictures the seeds disagree: with one of two neither"
+        " shows",
     )
     rows = [
         ["drawn scenes, label supervision, three seeds"]
