@@ -61,13 +61,7 @@ PLACES: tuple[Column, ...] = (
     ("centre", shares("patch_score", "point_in_box/centre")),
     ("AUC", plains("patch_score", "auc/cosine")),
 )
-NO_NEIGHBOURS = (
-    "tiny_scenes",
-    "scenes_pools",
-    "scenes_difficulty",
-    "scenes_length",
-    "scenes_tokens",
-)
+NO_NEIGHBOURS = ("tiny_scenes",)
 """Their neighbours were sought among pictures of five of the eight classes."""
 SMALL: tuple[Column, ...] = (
     ("n", lambda cards: f"{cards[0]['values']['small_boxes']['n']['value']:.0f}"),
