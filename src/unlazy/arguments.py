@@ -21,7 +21,11 @@ FixName = Annotated[
 ]
 BenchmarkSettings = Annotated[
     list[str],
-    Parameter(name="--set", help="KEY=VALUE of every benchmark that has KEY, e.g. rule=center."),
+    Parameter(
+        name="--set",
+        negative="",
+        help="KEY=VALUE of every benchmark that has KEY, e.g. rule=center.",
+    ),
 ]
 OUTPUT = ["-o", "--output"]
 Output = Annotated[Path, Parameter(name=OUTPUT)]

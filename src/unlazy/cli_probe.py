@@ -32,7 +32,11 @@ def probe(
     fix: FixName = None,
     settings: Annotated[
         list[str],
-        Parameter(name="--set", help="KEY=VALUE of every probe that uses KEY, e.g. pictures=none."),
+        Parameter(
+            name="--set",
+            negative="",
+            help="KEY=VALUE of every probe that uses KEY, e.g. pictures=none.",
+        ),
     ] = [],  # noqa: B006
     tokens: Annotated[
         Path | None,

@@ -132,7 +132,7 @@ def test_only_bad_pictures_is_an_error_and_writes_nothing(capsys, tmp_path):
         ("test_vit", "write timm:test_vit"),
         ("tim:test_vit", "did you mean timm"),
         ("bundled:tiny-lable", "did you mean tiny-label"),
-        ("file:nowhere", "recipe.json is missing"),
+        ("file:nowhere", "there is no folder nowhere"),
     ],
 )
 def test_unknown_models_suggest_near_ones(capsys, photos, tmp_path, model, hint):

@@ -186,7 +186,7 @@ def test_measured_on_stand_ins_and_never_as_if_it_were_the_same(
     assert ours["n"] == found["single/pictures"]["value"]
     assert len(rows) == 9
     reasons = {row["model"]: row["state"] for row in rows if row["ours"] is None}
-    assert "nowhere is no finished run" in reasons["CLIP"]  # its failure stopped no other
+    assert "there is no folder nowhere" in reasons["CLIP"]  # its failure stopped no other
     assert all(state.startswith("not run: ") for state in reasons.values())
     page = (out / "table3.md").read_text()
     assert "(42.7)" in page
