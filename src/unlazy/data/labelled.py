@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from unlazy.data.sample import Sample, Unreadable
@@ -61,8 +62,11 @@ def difference(known: Sequence[str], here: Sequence[str], where: str) -> str:
 
     >>> difference(["cat", "dog"], ["cat", "fish"], "there")
     "label 1 is 'dog' there and 'fish' here"
+    >>> difference(["cat", "dog"], ["cat"], "there")
+    "label 1 is 'dog' there and missing here"
     """
-    for place, (one, other) in enumerate(zip(known, here, strict=False)):
+    for place, pair in enumerate(zip_longest(known, here)):
+        one, other = ("missing" if each is None else repr(each) for each in pair)
         if one != other:
-            return f"label {place} is {one!r} {where} and {other!r} here"
-    return "" if len(known) == len(here) else "the longer list begins as the other"
+            return f"label {place} is {one} {where} and {other} here"
+    return ""
