@@ -27,7 +27,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 Reading = Literal["released", "paper", "alg1", "token"]
@@ -163,8 +163,11 @@ def lazy_strike(
         return patches.gather(1, scores.max(dim=1, keepdim=True).indices)[:, 0]
     chosen = _highest(scores, count)
     x = _widened(patches)
-    most = torch.finfo(x.dtype).max  # 0 x inf of a value that is not chosen would be NaN
-    return ((x.clamp(-most, most) * chosen).sum(dim=1) / count).to(patches.dtype)
+    total = (x * chosen).sum(dim=1)
+    if not (_may_branch(x) and total.isfinite().all()):
+        most = torch.finfo(x.dtype).max  # 0 x inf of a value that is not chosen would be NaN
+        total = (x.clamp(-most, most) * chosen).sum(dim=1)
+    return (total / count).to(patches.dtype)
 
 
 def votes(patches: Float[Tensor, "B N D"], *, keep: int | float) -> Int[Tensor, "B N"]:
@@ -176,29 +179,39 @@ def votes(patches: Float[Tensor, "B N D"], *, keep: int | float) -> Int[Tensor, 
     """
     scores, count = lazy_strike_scores(patches), kept(keep, patches.shape[1])
     if count > 1:
-        return _highest(scores, count).sum(dim=2, dtype=torch.int32)
+        return _highest(scores, count).sum(dim=2).int()
     chosen = scores.max(dim=1).indices  # (B, D), of equal ones the first
     counts = torch.zeros(patches.shape[:2], dtype=torch.int32, device=patches.device)
     return counts.scatter_add_(1, chosen, torch.ones_like(chosen, dtype=torch.int32))
 
 
 @torch.no_grad()
-def _highest(scores: Float[Tensor, "B N D"], count: int) -> Bool[Tensor, "B N D"]:
-    """True at the ``count`` highest scores of each channel, of equal ones at the first."""
+def _highest(scores: Float[Tensor, "B N D"], count: int) -> Float[Tensor, "B N D"]:
+    """One at the ``count`` highest scores of each channel, of equal ones at the first; else 0."""
     rows = scores.transpose(1, 2).contiguous()  # (B, D, N)
     last = _nth_highest(rows, count)
+    if _may_branch(scores):
+        chosen = torch.ge(scores, last.transpose(1, 2), out=torch.empty_like(scores))
+        if (chosen.sum(dim=1) == count).all():  # nothing else equals the last of them
+            return chosen
     above, level = rows > last, rows == last
     room = count - above.sum(dim=2, keepdim=True, dtype=torch.int32)
-    chosen = above | (level & (level.cumsum(dim=2, dtype=torch.int32) <= room))
-    return chosen.transpose(1, 2).contiguous()
+    first = above | (level & (level.cumsum(dim=2, dtype=torch.int32) <= room))
+    return first.transpose(1, 2).to(scores.dtype).contiguous()
 
 
 def _nth_highest(rows: Float[Tensor, "B D N"], count: int) -> Float[Tensor, "B D 1"]:
     """The ``count``-th highest value of each row."""
-    if rows.device.type != "cpu" or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
+    if not _may_branch(rows):
         return rows.topk(count, dim=2, sorted=False).values.amin(dim=2, keepdim=True)
     place = rows.shape[2] - count  # NumPy selects with vector instructions, torch does not
     return torch.from_numpy(np.partition(rows.numpy(), place, axis=2)[..., place, None])
+
+
+def _may_branch(values: Tensor) -> bool:
+    """Whether a look at the values is cheap and allowed: on a CPU, outside of a traced graph."""
+    traced = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+    return values.device.type == "cpu" and not traced
 
 
 def _widened(tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
