@@ -124,7 +124,8 @@ def told(study: str, name: str, key: str, measure: str = "patch_score") -> str:
 def each(study: str, name: str, key: str, measure: str = "patch_score") -> str:
     """A share of every seed of a run with its interval, in the order of the seeds."""
     found = [percent(card["values"][measure][key]) for card in runs_of(study, name)]
-    return f"{' and '.join(found)} %"
+    *first, last = found
+    return f"{', '.join(first)} and {last} %" if first else f"{last} %"
 
 
 def interval(study: str, name: str, key: str, measure: str = "patch_score") -> str:

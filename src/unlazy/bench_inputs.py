@@ -44,6 +44,26 @@ class Data:
         return "" if self.training is None else data_identity(self.training)
 
 
+def chosen_of(kind: str, names: Sequence[str], settings: Sequence[str]) -> list[Any]:
+    """The benchmarks or probes of these names, set as the user wishes.
+
+    Raises:
+        Mistake: what a user's own file makes is none.
+        UnknownName, OwnFile, ValueError: as ``catalog.make`` and ``settings.override_all``.
+    """
+    from unlazy.catalog import make
+    from unlazy.settings import override_all
+
+    found = [make(kind, name) for name in names]
+    for name, each in zip(names, found, strict=True):
+        if not (dataclasses.is_dataclass(each) and hasattr(each, "needs")):
+            raise Mistake(
+                f"{name} makes {each!r}; it must make one of the {kind}, a dataclass with name,"
+                " version, needs, ..."
+            )
+    return override_all(found, settings)
+
+
 def run_one(
     benchmark: Any,
     backbone: Any,
@@ -211,16 +231,16 @@ def is_training_split(name: str, evaluated: Any) -> bool:
 
 def training_split(name: str, root: Path | None) -> tuple[Any, str]:
     """The training split beside a data set, without boxes; or None and why there is none."""
-    from unlazy.catalog import find
+    from unlazy.catalog import call, find
 
     kind = name if ".py:" in name else name.partition(":")[0]
     if "split" not in inspect.signature(find("data", kind)).parameters:
         return None, "it has no splits"
     try:
         if ".py:" in name:
-            own = inspect.signature(find("data", name)).parameters
-            given = {"root": root} if "root" in own else {}
-            return find("data", name)(**given, split="train"), ""
+            own = find("data", name)
+            given = {"root": root} if "root" in inspect.signature(own).parameters else {}
+            return call(name, own, **given, split="train"), ""
         return named_data(training_name(name), root, boxes=False), ""
     except (FileNotFoundError, ValueError) as error:
         return None, str(error)

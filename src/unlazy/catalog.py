@@ -17,6 +17,7 @@ from typing import Any
 from unlazy import own_file
 
 SHOWN = 30  # names that a message lists
+CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 BACKBONES = {
     "bundled": "unlazy.backbones.bundled:load",
     "timm": "unlazy.backbones.timm_load:load",
@@ -167,8 +168,10 @@ def find(kind: str, name: str) -> Any:
         return _from_file(name)
     known = table(kind)
     if name not in known:
-        if name.endswith(".py"):
+        if name.endswith(".py") and Path(name).is_file():
             raise UnknownName(f"{name} is a file: write {name}:NAME, of what stands in it")
+        if name.endswith(".py"):
+            raise UnknownName(f"there is no file {name}")
         raise UnknownName(f"none of the {kind} is called {name!r}; {suggest(name, known)}")
     module, _, attribute = known[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
@@ -190,8 +193,18 @@ def make(kind: str, name: str) -> Any:
         UnknownName: no such name.
         OwnFile: it stands in a user's own file and fails.
     """
-    found = find(kind, name)
-    return own_file.called(_path(name), found) if ".py:" in name else found()
+    return call(name, find(kind, name))
+
+
+def call(name: str, found: Any, *args: Any, **given: Any) -> Any:
+    """What the object behind a name returns for these arguments.
+
+    Raises:
+        OwnFile: it stands in a user's own file and fails.
+    """
+    if ".py:" not in name:
+        return found(*args, **given)
+    return own_file.called(_path(name), lambda: found(*args, **given))
 
 
 def _path(name: str) -> Path:
@@ -222,11 +235,14 @@ def load_backbone(model: str, *, weights: Any = "pretrained", size: int | None =
         UnknownName: no such scheme or model.
     """
     if ".py:" in model:
-        return make("backbones", model)
+        made = make("backbones", model)
+        if not hasattr(made, "facts"):
+            raise own_file.OwnFile(f"{model} returns {made!r}; it must return a Backbone")
+        return made
     scheme, colon, name = model.partition(":")
     if not colon:
         raise UnknownName(
-            f"{model!r} does not say where the model is from: write {_guess(model)}"
+            f"{model!r} does not say where the model is from{_guess(model)}"
             f" (schemes: {', '.join(table('backbones'))})"
         )
     backbone = find("backbones", scheme)(name, weights=weights, size=size)
@@ -236,10 +252,15 @@ def load_backbone(model: str, *, weights: Any = "pretrained", size: int | None =
 
 
 def _guess(model: str) -> str:
-    if Path(model).is_dir():
-        return f"file:{model}"
-    if Path(model).is_file():
-        return f"timm:NAME --checkpoint {model}"
+    path = Path(model)
+    if path.is_dir():
+        return f": write file:{model}"
+    if path.is_file():
+        own = path.suffix == ".py"
+        return f": write {model}:FUNCTION" if own else f": write timm:NAME --checkpoint {model}"
+    if path.suffix in (".py", *CHECKPOINT_SUFFIXES):
+        return f", and there is no file {model}"
     if "/" in model:
-        return f"hf:{model} or open_clip:{model}"
-    return f"timm:{model}"
+        return f": write hf:{model} or open_clip:{model}"
+    bundled = any(model in names for names in find("models", "bundled")().values())
+    return f": write {'bundled' if bundled else 'timm'}:{model}"

@@ -16,6 +16,7 @@ from unlazy.bench_inputs import (
     Data,
     benchmark_data,
     check_options,
+    chosen_of,
     folder_of,
     refuse_others,
     run_one,
@@ -54,12 +55,10 @@ def bench(
     Also under torchrun -m unlazy bench. A fix that is named is calibrated on the pictures.
     """
     from unlazy import distributed
-    from unlazy.catalog import find
-    from unlazy.settings import override_all
 
     if not benchmarks:
         raise Mistake("name a benchmark; `unlazy list benchmarks` has them")
-    chosen = override_all([find("benchmarks", name)() for name in benchmarks], settings)
+    chosen = chosen_of("benchmarks", benchmarks, settings)
     data = benchmark_data(chosen, on, options.data)
     folder = output or folder_of("bench", model, weights, fix)
     with distributed.started():

@@ -14,6 +14,7 @@ from unlazy.bench_inputs import (
     Data,
     benchmark_data,
     check_options,
+    chosen_of,
     run_one,
 )
 from unlazy.earlier_records import identity_of, mark_measured, measured_before
@@ -34,15 +35,14 @@ def dynamics(
     Started again, it goes on where it was.
     """
     from unlazy import distributed
-    from unlazy.catalog import find, load_backbone
+    from unlazy.catalog import load_backbone
     from unlazy.report.dynamics import kept_models, write_plot
     from unlazy.report.write import claim
-    from unlazy.settings import override_all
 
     if not benchmarks:
         raise Mistake("name a benchmark; `unlazy list benchmarks` has them")
     models = kept_models(run)
-    chosen = override_all([find("benchmarks", name)() for name in benchmarks], settings)
+    chosen = chosen_of("benchmarks", benchmarks, settings)
     data = benchmark_data(chosen, on, options.data)
     records: dict[str, list[tuple[int, Any]]] = {each.name: [] for each in chosen}
     with distributed.started():

@@ -13,6 +13,7 @@ from unlazy.bench_inputs import (
     KEPT,
     Data,
     benchmark_data,
+    chosen_of,
     folder_of,
     run_several,
 )
@@ -51,14 +52,12 @@ def probe(
     same command goes on. Also under torchrun -m unlazy probe.
     """
     from unlazy import distributed
-    from unlazy.catalog import find
     from unlazy.report.write import claim
-    from unlazy.settings import override_all
 
     if not probes:
         raise Mistake("name a probe; `unlazy list probes` has them")
     names = list(dict.fromkeys(probes))
-    chosen = override_all([find("probes", name)() for name in names], settings)
+    chosen = chosen_of("probes", names, settings)
     if tokens is not None and not any(each.stores for each in chosen):
         raise Mistake("--tokens goes with token-class: the other probes keep no tokens")
     data = benchmark_data(chosen, on, options.data)

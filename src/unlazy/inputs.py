@@ -148,7 +148,7 @@ def named_data(name: str, root: Path | None, *, masks: bool = False, boxes: bool
     Raises:
         Mistake: the root is missing, or what stands after the name does not belong there.
     """
-    from unlazy.catalog import find
+    from unlazy.catalog import call, find
 
     kind, _, rest = (name, "", "") if ".py:" in name else name.partition(":")
     make = find("data", kind)
@@ -166,13 +166,13 @@ def named_data(name: str, root: Path | None, *, masks: bool = False, boxes: bool
             given["masks"] = True
         if not boxes and "boxes" in parameters:
             given["boxes"] = False
-        return make(root, **given)
+        return call(kind, make, root, **given)
     needed = [each for each in parameters.values() if each.default is each.empty]
     if needed and not rest:
         raise Mistake(f"write data:{kind}:{needed[0].name.upper()}, it does not go without")
     if rest and not needed:
         raise Mistake(f"nothing stands after data:{kind}; leave out :{rest}")
-    return make(rest) if rest else make()
+    return call(kind, make, rest) if rest else call(kind, make)
 
 
 def device_of(name: str | None) -> str:

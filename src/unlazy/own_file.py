@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -15,17 +16,22 @@ class OwnFile(ValueError):
 
 
 def load(path: Path) -> ModuleType:
-    """Run the file as a module.
+    """Run the file as a module, which is called by its path: no other module has such a name.
 
     Raises:
         OwnFile: it is no Python file, or it fails.
     """
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(str(path), path)
     if spec is None or spec.loader is None:
         raise OwnFile(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     run = spec.loader.exec_module
-    called(path, lambda: run(module))
+    sys.modules[str(path)] = module  # dataclasses look up there what annotations mean
+    try:
+        called(path, lambda: run(module))
+    except OwnFile:
+        del sys.modules[str(path)]
+        raise
     return module
 
 

@@ -138,6 +138,8 @@ def _value(recipe: Any, key: str) -> Any:
 
 def _kind(kind: type, key: str) -> Any:
     known = keys(kind)
+    if fields := [name for name in known if name.startswith(f"{key}.")]:
+        raise ValueError(f"{key} is not set as a whole; set its fields, for example {fields[0]}")
     if key not in known:
         raise ValueError(f"{kind.__name__} has no field {key!r}; {_near(key, known)}")
     return known[key]
@@ -145,9 +147,6 @@ def _kind(kind: type, key: str) -> Any:
 
 def _near(key: str, known: Mapping[str, Any]) -> str:
     nested = [name for name in known if name.endswith(f".{key}")]
-    fields = [name for name in known if name.startswith(f"{key}.")]
-    if fields:
-        return f"set its fields, for example {fields[0]}"
     return f"did you mean {nested[0]}?" if nested else suggest(key, known)
 
 

@@ -144,6 +144,28 @@ def test_problems_of_annotations_are_told_in_a_line(runs, classes, capsys):
     ) in said
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("bench", "MODEL", "FILE:Broken", "--on", "scenes"), "line 2: KeyError: 'x'"),
+        (("bench", "MODEL", "FILE:three", "--on", "scenes"), "three makes 3; it must make one of"),
+        (("probe", "MODEL", "FILE:Broken", "--on", "scenes"), "line 2: KeyError: 'x'"),
+        (("bench", "MODEL", "point-in-box", "--on", "FILE:Broken"), "line 2: KeyError: 'x'"),
+        (("report", "MODEL", "data:scenes", "--fix", "FILE:three"), "three is no dataclass"),
+        (("doctor", "FILE:three"), "three returns 3; it must return a Backbone"),
+    ],
+)
+def test_mistakes_in_a_users_file_are_told_by_every_command(tmp_path, capsys, words, said):
+    path = tmp_path / "mine.py"
+    path.write_text("def Broken():\n    return {}['x']\n\ndef three():\n    return 3\n")
+    path_of = {"MODEL": "bundled:tiny-label"}
+    code, out = command(
+        capsys, *(path_of.get(each, each.replace("FILE", str(path))) for each in words)
+    )
+    assert code == 1
+    assert said in out
+
+
 def test_without_a_training_split_what_learns_is_to_be_left_out(runs, classes, capsys):
     shutil.rmtree(classes / "train")
     words = ("bench", "file:a", "knn", "--data", classes, "--on", "imagenet")

@@ -1,6 +1,8 @@
 import importlib
+import sys
 
 import pytest
+import torch
 
 from unlazy import catalog
 from unlazy.own_file import OwnFile
@@ -47,8 +49,34 @@ def test_mistakes_in_a_users_file_are_told_with_their_line(tmp_path):
         catalog.find("recipes", f"{path}:model")
 
 
+def test_a_users_file_may_hold_dataclasses_whose_annotations_are_text(tmp_path):
+    lines = ["from __future__ import annotations", "from dataclasses import dataclass", ""]
+    (tmp_path / "mine.py").write_text(
+        "\n".join([*lines, "@dataclass", "class A:", "    b: int = 3"])
+    )
+    (tmp_path / "torch.py").write_text("class A:\n    b = 4\n")
+    assert catalog.make("measures", f"{tmp_path / 'mine.py'}:A").b == 3
+    assert catalog.make("measures", f"{tmp_path / 'torch.py'}:A").b == 4
+    assert sys.modules["torch"] is torch
+
+
+def test_a_function_that_returns_no_backbone_is_told(tmp_path):
+    (tmp_path / "mine.py").write_text("def model():\n    return 3\n")
+    with pytest.raises(OwnFile, match=r"mine\.py:model returns 3; it must return a Backbone"):
+        catalog.load_backbone(f"{tmp_path / 'mine.py'}:model")
+
+
 def test_what_lies_there_is_named_as_it_is_given(tmp_path):
     (tmp_path / "weights.pth").write_bytes(b"")
+    (tmp_path / "mine.py").write_text("")
+    with pytest.raises(catalog.UnknownName, match=r"write .*mine\.py:FUNCTION"):
+        catalog.load_backbone(str(tmp_path / "mine.py"))
+    with pytest.raises(catalog.UnknownName, match="write bundled:tiny-label"):
+        catalog.load_backbone("tiny-label")
+    with pytest.raises(catalog.UnknownName, match=r"there is no file none\.pth"):
+        catalog.load_backbone("none.pth")
+    with pytest.raises(catalog.UnknownName, match=r"there is no file none\.py$"):
+        catalog.find("recipes", "none.py")
     with pytest.raises(catalog.UnknownName, match=f"write file:{tmp_path}"):
         catalog.load_backbone(str(tmp_path))
     with pytest.raises(catalog.UnknownName, match=r"write timm:NAME --checkpoint .*weights"):

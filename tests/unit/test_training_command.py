@@ -16,7 +16,7 @@ from unlazy.cli import main
 from unlazy.settings import keys, override
 from unlazy.training import paper, plan, tracking
 from unlazy.training.initial import start_from
-from unlazy.training.kinds import LabelRecipe
+from unlazy.training.kinds import LabelRecipe, TextRecipe
 from unlazy.training.recipes import ViTConfig
 from unlazy.training.run import build
 from warm import Run
@@ -282,12 +282,17 @@ def test_fine_tuning_starts_from_a_timm_model(monkeypatch):
         ("model.depth=3", "blocks.2.norm1.weight is absent there"),
         ("model.depth=1", "it has blocks.1.norm1.weight, which has no place here (12 such parts)"),
         ("model.patch_size=8", "pos_embed is (1, 17, 16) there and (1, 5, 16) here"),
+        ("model.layer_scale=0.1", "layer_scale as they were trained"),
+        (
+            "model.class_token=false model.pool=max",
+            "class_token and layer_scale as they were trained",
+        ),
     ],
 )
 def test_a_trunk_that_does_not_fit_is_refused(trunk, word, hint):
     recipe, folder, _ = trunk
     with pytest.raises(ValueError, match=r"there|here|registers") as found:
-        build(override(recipe, [f"init=file:{folder}", word]), None)
+        build(override(recipe, [f"init=file:{folder}", *word.split()]), None)
     assert hint in str(found.value)
 
 
@@ -303,6 +308,7 @@ def test_parts_of_a_file_that_have_no_place_are_refused(trunk, tmp_path):
     ("init", "hint"),
     [
         ("none.pth", "init=none.pth: there is no such file"),
+        ("mine.py", "mine.py is a Python file; write init=mine.py:FUNCTION"),
         ("file:none", "there is no folder none"),
         ("timm:vit_tiny_patch16_224", "give a local file of them, init=FILE"),
     ],
@@ -313,6 +319,17 @@ def test_weights_that_are_not_there_say_what_to_give(capsys, monkeypatch, init, 
     assert code == 1
     assert hint in err
     assert "--checkpoint" not in err
+
+
+def test_no_bias_comes_before_the_text_space_by_init(trunk):
+    recipe, folder, weights = trunk
+    save_file(
+        weights | {"head.bias": torch.ones(len(weights["head.bias"]))}, folder / "b.safetensors"
+    )
+    text = TextRecipe("text", model=recipe.model, init=str(folder / "b.safetensors"))
+    head = build(text, None).trained.visual.head
+    assert torch.equal(head.weight, weights["head.weight"])
+    assert not head.bias.any()
 
 
 def test_start_from_names_what_stays_fresh(trunk):

@@ -165,6 +165,22 @@ def test_a_shard_that_ends_between_two_files_is_named(shards):
     assert "damaged" in found.skipped["00000.tar"]
 
 
+@pytest.mark.parametrize("within", [0, 5])
+def test_a_shard_that_ends_within_a_caption_loses_that_sample(shards, within):
+    """Half a caption is no caption; shards of two folders may have one name."""
+    path = shards / "more" / "00000.tar"
+    path.parent.mkdir()
+    with tarfile.open(shards / "00000.tar") as shard:
+        last = shard.getmembers()[-1]
+    path.write_bytes((shards / "00000.tar").read_bytes()[: last.offset_data + within])
+    (shards / "00000.tar").write_bytes(path.read_bytes())
+    found = CaptionShards(shards)
+    assert [found[place].caption[8] for place in range(len(found))] == [*"012", *"0123", *"012"]
+    for name in ("00000.tar", "more/00000.tar"):
+        assert "damaged" in found.skipped[name]
+        assert found.skipped[f"{name}:/000003"] == "it has no caption"
+
+
 def test_no_shard_and_no_caption_say_what_is_expected(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no \*.tar shard"):
         CaptionShards(tmp_path)

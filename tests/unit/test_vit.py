@@ -348,6 +348,10 @@ def test_what_is_asked_of_a_saved_model_is_done_or_refused(tmp_path):
     model.save_pretrained(tmp_path)
     pooled = ViT.from_pretrained(tmp_path, pool="max")
     assert pooled.config == dataclasses.replace(model.config, pool="max")
+    names = model.label_names = [f"n{place}" for place in range(model.config.num_classes)]
+    model.save_pretrained(tmp_path)
+    again = ViT.from_pretrained(tmp_path, num_classes=model.config.num_classes)
+    assert again.label_names == names
     with pytest.raises(CheckpointMismatch, match="1 registers, the model has 4"):
         ViT.from_pretrained(tmp_path, registers=4)
     with pytest.raises(CheckpointMismatch, match="head"):

@@ -99,9 +99,10 @@ class HubFiles(ModelHubMixin, library_name="unlazy", tags=["image-feature-extrac
             raise TypeError(f"ViTConfig has no {unknown[0]!r}; {suggest(unknown[0], known)}")
         folder = Path(model_id)
         made: Any = cls
-        model = made(dataclasses.replace(ViTConfig.from_fields(config["unlazy"]), **changes))
+        saved = ViTConfig.from_fields(config["unlazy"])
+        model = made(dataclasses.replace(saved, **changes))
         model.supervision = config.get("supervision")
-        if "num_classes" not in changes:  # else the head goes
+        if model.config.num_classes == saved.num_classes:  # else the head goes
             model.label_names = config.get("label_names")
         if folder.is_dir():
             path, vectors = folder / WEIGHTS, folder / CLASSES

@@ -9,8 +9,8 @@ from unlazy.data.imagenet_labels import are_wnids
 from unlazy.data.labelled import difference
 
 LEARNING = (
-    "use knn or linear, which learn the classes of the data (masked-classification: with --set"
-    " head=linear)"
+    "use knn or linear, which learn the classes of data that have a training split"
+    " (masked-classification: with --set head=linear)"
 )
 
 

@@ -75,7 +75,11 @@ class CaptionShards(FromFiles):
     def name_of(self, index: int) -> str:
         """Shard and position in it, readable or not."""
         shard, at = self._rows[index, :2].tolist()
-        return f"{self.shards[shard].relative_to(self.root).as_posix()} at byte {at}"
+        return f"{self._told(self.shards[shard])} at byte {at}"
+
+    def _told(self, path: Path) -> str:
+        """What messages call a shard: several folders may have one of the same name."""
+        return path.relative_to(self.root).as_posix()
 
     def _told_by(self) -> Iterator[bytes]:
         yield self._rows.tobytes()
@@ -86,7 +90,7 @@ class CaptionShards(FromFiles):
         for key, files in self._samples(self.shards[shard]):
             picture = next((files[end] for end in files if f".{end}" in SUFFIXES), None)
             is_json, text = "txt" not in files, files.get("txt") or files.get("json")
-            name = f"{self.shards[shard].name}:{key}"
+            name = f"{self._told(self.shards[shard])}:{key}"
             if picture is None:
                 self.skipped[name] = "it has no picture"
             elif text is None:
@@ -97,6 +101,7 @@ class CaptionShards(FromFiles):
     def _samples(self, path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
         """Key of each sample and ending -> (offset, size) of its files."""
         last, files = "", {}
+        size = path.stat().st_size
         try:
             with tarfile.open(path, "r:") as shard:
                 for member in shard:
@@ -107,12 +112,13 @@ class CaptionShards(FromFiles):
                         yield last, files
                         files = {}
                     last = key
-                    if member.isfile():
+                    if member.isfile() and member.offset_data + member.size <= size:
                         files[ending.lower()] = (member.offset_data, member.size)
-                if _bytes(path, shard.offset, BLOCKSIZE) != bytes(BLOCKSIZE):  # tar's end mark
-                    self.skipped[path.name] = f"{DAMAGED} at byte {shard.offset}"
+                ends = shard.offset + BLOCKSIZE <= size
+                if not ends or any(_bytes(path, shard.offset, BLOCKSIZE)):  # tar's mark: zeros
+                    self.skipped[self._told(path)] = f"{DAMAGED} at byte {shard.offset}"
         except (tarfile.TarError, OSError, EOFError) as problem:
-            self.skipped[path.name] = f"{DAMAGED}: {problem}"
+            self.skipped[self._told(path)] = f"{DAMAGED}: {problem}"
         if files:
             yield last, files
 
@@ -121,9 +127,12 @@ def _bytes(path: Path, at: int, size: int) -> bytes:
     try:
         with path.open("rb") as shard:
             shard.seek(at)
-            return shard.read(size)
+            found = shard.read(size)
     except OSError as problem:
         raise Unreadable(f"{path} cannot be read: {problem.strerror}") from problem
+    if len(found) < size:
+        raise Unreadable(f"{path} ends within it")
+    return found
 
 
 def _text(written: bytes) -> str:

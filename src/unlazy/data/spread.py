@@ -8,7 +8,11 @@ from typing import Any
 
 
 class Part:
-    """What a part of a data set says as the whole does; None where that does not."""
+    """What a part of a data set says as the whole does; None where that does not.
+
+    Attributes:
+        period: after how many pictures the labels repeat; 1 where they do not.
+    """
 
     dataset: Any
 
@@ -26,6 +30,11 @@ class Part:
     def problems(self) -> Any:
         """Name -> what was wrong with an annotation."""
         return getattr(self.dataset, "problems", None)
+
+    @property
+    def period(self) -> int:
+        """As the whole has it: parts keep the order of its labels."""
+        return getattr(self.dataset, "period", 1)
 
 
 @dataclass(frozen=True)
@@ -56,10 +65,10 @@ class Spread(Part):
         return self.dataset.name_of(self._index(place))
 
     def _index(self, place: int) -> int:
-        period = getattr(self.dataset, "period", 1)
-        turn, label = divmod(place, period)
-        there, taken = (-(-(size - label) // period) for size in (len(self.dataset), len(self)))
-        return label + period * (turn * there // taken)
+        turn, label = divmod(place, self.period)
+        sizes = (len(self.dataset), len(self))
+        there, taken = (-(-(size - label) // self.period) for size in sizes)
+        return label + self.period * (turn * there // taken)
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,11 @@ class Chosen(Part):
 
     dataset: Any
     indices: Sequence[int]
+
+    @property
+    def period(self) -> int:
+        """1: chosen pictures have labels in any order."""
+        return 1
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -120,7 +120,9 @@ def outliers(seen: Seen, *, given: float | None = None) -> Outliers:
         )
     which = np.array([bool((row > limit).any()) for row in rows])
     if not which.any():
-        raise NothingToFix(f"no patch has a norm above {limit:g}: {about}")
+        raise NothingToFix(
+            f"no patch has a norm above {limit:g}: {about}; give a cut-off below {norms.max():.4g}"
+        )
     return Outliers(
         cutoff=float(limit),
         rule=rule,  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from unlazy.catalog import UnknownName, find, suggest
+from unlazy.catalog import UnknownName, call, find, suggest
 from unlazy.fixes.base import Fix
 
 
@@ -21,6 +21,8 @@ def with_settings(name: str, settings: Sequence[str]) -> Fix:
         ValueError: a value of the wrong type.
     """
     kind = find("fixes", name)
+    if not dataclasses.is_dataclass(kind):
+        raise ValueError(f"{name} is no dataclass: a fix is one, its fields are its settings")
     types_of = typing.get_type_hints(kind)
     known = [each.name for each in dataclasses.fields(kind) if _settable(types_of[each.name])]
     given: dict[str, Any] = {}
@@ -29,7 +31,7 @@ def with_settings(name: str, settings: Sequence[str]) -> Fix:
         if key not in known or not equals:
             raise UnknownName(f"{name} has no setting {each!r}; {suggest(key, known)} (KEY=VALUE)")
         given[key] = _typed(f"{name}: {key}", types_of[key], text)
-    return kind(**given)
+    return call(name, kind, **given)
 
 
 def _options(kind: Any) -> tuple[Any, ...]:

@@ -8,15 +8,20 @@ from torch import Tensor
 
 from unlazy.backbones.vit import ViT
 from unlazy.backbones.vit_files import own_layout
-from unlazy.catalog import load_backbone
+from unlazy.catalog import CHECKPOINT_SUFFIXES, load_backbone
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 FRESH = ("head.", "pool.")
 """Parts that may start from scratch: what the classes or the pool need."""
+REMEDY = (
+    "The trunk must be the same: set model.embed_dim, depth, patch_size, img_size, class_token and"
+    " layer_scale as they were trained."
+)
 
 
 def start_from(model: ViT, init: str) -> list[str]:
     """Copy the weights that ``init`` names into the model, and return the names left fresh.
+
+    What the model holds frozen stays as it is: the bias before a text space is zero.
 
     Args:
         model: the ViT of the recipe.
@@ -36,7 +41,12 @@ def start_from(model: ViT, init: str) -> list[str]:
             f" model.registers={registers}: registers are learned with the rest, from the start"
         )
     own = model.state_dict()
-    fits = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}
+    frozen = {name for name, part in model.named_parameters() if not part.requires_grad}
+    fits = {
+        key: tensor
+        for key, tensor in found.items()
+        if key in own and own[key].shape == tensor.shape and key not in frozen
+    }
     fresh = [key for key in own if key not in fits]
     missing = [key for key in fresh if not key.startswith(FRESH)]
     if missing:
@@ -44,15 +54,13 @@ def start_from(model: ViT, init: str) -> list[str]:
         key = missing[0]
         raise ValueError(
             f"{init} does not fit the recipe's model: {key} is {shapes[key]} there and"
-            f" {tuple(own[key].shape)} here ({len(missing)} such parts). The trunk must be the"
-            " same: set model.embed_dim, depth, patch_size, img_size as they were trained."
+            f" {tuple(own[key].shape)} here ({len(missing)} such parts). {REMEDY}"
         )
     unused = [key for key in found if key not in own and not key.startswith(FRESH)]
     if unused:
         raise ValueError(
             f"{init} does not fit the recipe's model: it has {unused[0]}, which has no place here"
-            f" ({len(unused)} such parts). The trunk must be the same: set model.depth,"
-            " layer_scale, class_token as they were trained."
+            f" ({len(unused)} such parts). {REMEDY}"
         )
     model.load_state_dict(own | fits)
     return fresh
@@ -62,9 +70,13 @@ def _weights(model: ViT, init: str) -> dict[str, Tensor]:
     from unlazy.backbones.weights import PretrainedUnavailable, read_checkpoint
 
     path = Path(init)
+    if path.suffix == ".py":
+        raise ValueError(
+            f"init={init} is a Python file; write init={init}:FUNCTION of a model in it"
+        )
     if path.is_file():
         return own_layout(model.config, read_checkpoint(path))
-    if path.suffix in SUFFIXES:
+    if path.suffix in CHECKPOINT_SUFFIXES:
         raise FileNotFoundError(f"init={init}: there is no such file")
     try:
         source = load_backbone(init).model

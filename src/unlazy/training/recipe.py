@@ -39,8 +39,8 @@ class Recipe:
         warmup: share of all steps in which the learning rate rises linearly from zero; a cosine
             to ``final_rate`` times ``learning_rate`` follows.
         clip_norm: largest norm of the gradient, or None.
-        decay: which weights decay: those of more than one dimension (``matrices``, as DINO and
-            open_clip), of these not positions and CLS (``deit``), or ``all``.
+        decay: which weights decay: those of more than one dimension (``matrices``, as DINO; as
+            open_clip but for CLS), of these not positions and CLS (``deit``), or ``all``.
         precision: of autocast; weights and optimizer stay float32.
         sharding: ``ddp``, or ``fully_shard`` (weights, gradients and optimizer split over ranks).
         compile: use ``torch.compile``.
