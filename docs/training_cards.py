@@ -72,15 +72,20 @@ def percent(found: dict[str, float] | None) -> str:
 
 
 def runs_of(study: str, name: str) -> list[Card]:
-    """The cards of a run, or of its seeds.
+    """The cards of a run, or of its seeds; ``NAME, seed N`` is one of them, as in the tables.
 
     Raises:
         KeyError: there is no such run.
     """
-    found = [c for c in read(study) if name in (c["name"], SEEDED.sub("", c["name"]))]
+    found = [card for card in read(study) if name in _names(card)]
     if not found:
         raise KeyError(f"{study} has no run {name}")
     return found
+
+
+def _names(card: Card) -> tuple[str, str, str]:
+    own = card["name"]
+    return own, SEEDED.sub("", own), f"{own}, seed {card['recipe']['seed']}"
 
 
 def ends(study: str, name: str, key: str, measure: str = "patch_score") -> tuple[float, float]:
