@@ -61,8 +61,6 @@ PLACES: tuple[Column, ...] = (
     ("centre", shares("patch_score", "point_in_box/centre")),
     ("AUC", plains("patch_score", "auc/cosine")),
 )
-NO_NEIGHBOURS = ("tiny_scenes",)
-"""Their neighbours were sought among pictures of five of the eight classes."""
 SMALL: tuple[Column, ...] = (
     ("n", lambda cards: f"{cards[0]['values']['small_boxes']['n']['value']:.0f}"),
     ("cosine", shares("small_boxes", "point_in_box/cosine")),
@@ -92,11 +90,6 @@ def rows_of(cards: Iterable[Card], columns: Sequence[Column]) -> str:
     return markdown(["run", *(name for name, _ in columns)], rows)
 
 
-def places(study: str) -> tuple[Column, ...]:
-    """The columns of a study."""
-    return tuple(each for each in PLACES if study not in NO_NEIGHBOURS or each[0] != "k-NN")
-
-
 def section(study: str, title: str) -> str:
     """A heading, the command and the tables of a study; empty where it has not run."""
     cards = read(study)
@@ -111,7 +104,7 @@ def section(study: str, title: str) -> str:
 {said}: {len(cards)} runs, each on {cards[0]["n"]} validation pictures
 ([Records]({study}.json)).
 
-{rows_of(cards, places(study))}
+{rows_of(cards, PLACES)}
 
 Small boxes (under 25 % of the area) and norms:
 
