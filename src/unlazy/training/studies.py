@@ -126,8 +126,8 @@ def scenes_scale() -> tuple[SceneRecipe, ...]:
     """A wider and a deeper model, pictures of twice the side, and four times as many of them.
 
     Data: drawn scenes, as ``tiny_scenes``; larger objects in larger pictures.
-    Cost: two to six minutes a run on one CPU core, 16 runs.
-    Expected: not measured yet.
+    Cost: three to six minutes a run on one CPU core, 16 runs.
+    Expected: docs/evidence/training.md.
     Command: ``unlazy train scenes_scale``
     """
     kinds: dict[str, tuple[dict[str, Any], Scenes]] = {
