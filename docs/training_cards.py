@@ -156,6 +156,13 @@ def every_norm(key: str) -> list[float]:
     return [card["values"]["norms"][key]["value"] for card in runs]
 
 
+def with_high_norms(least: float) -> list[str]:
+    """Runs on this page in which more than this share of pictures has a patch of high norm."""
+    runs = [card for study in (*STUDIES, "tiny_imagenet") for card in read(study)]
+    shares = (card["values"]["norms"]["images_with_high_norm"]["value"] for card in runs)
+    return [card["name"] for card, share in zip(runs, shares, strict=True) if share > least]
+
+
 def missing() -> dict[str, str]:
     """The studies that were not run: command -> title."""
     return {study: title for study, title in STUDIES.items() if not read(study)}

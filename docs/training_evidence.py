@@ -142,7 +142,8 @@ def curves(study: str, path: Path) -> None:
 def page() -> str:
     """The page as text."""
     names = ["values", "share", "interval", "each", "curve", "path", "every_norm", "above", "alike"]
-    tools = {name: getattr(training_cards, name) for name in [*names, "missing"]}
+    names += ["with_high_norms", "missing"]
+    tools = {name: getattr(training_cards, name) for name in names}
     tools |= {"section": section, "holds": holds}
     return render(EVIDENCE / "training.md.j2", tools)
 
