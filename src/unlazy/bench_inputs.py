@@ -44,26 +44,6 @@ class Data:
         return "" if self.training is None else data_identity(self.training)
 
 
-def chosen_of(kind: str, names: Sequence[str], settings: Sequence[str]) -> list[Any]:
-    """The benchmarks or probes of these names, set as the user wishes.
-
-    Raises:
-        Mistake: what a user's own file makes is none.
-        UnknownName, OwnFile, ValueError: as ``catalog.make`` and ``settings.override_all``.
-    """
-    from unlazy.catalog import make
-    from unlazy.settings import override_all
-
-    found = [make(kind, name) for name in names]
-    for name, each in zip(names, found, strict=True):
-        if not (dataclasses.is_dataclass(each) and hasattr(each, "needs")):
-            raise Mistake(
-                f"{name} makes {each!r}; it must make one of the {kind}, a dataclass with name,"
-                " version, needs, ..."
-            )
-    return override_all(found, settings)
-
-
 def run_one(
     benchmark: Any,
     backbone: Any,

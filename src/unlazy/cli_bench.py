@@ -16,7 +16,6 @@ from unlazy.bench_inputs import (
     Data,
     benchmark_data,
     check_options,
-    chosen_of,
     folder_of,
     refuse_others,
     run_one,
@@ -55,6 +54,7 @@ def bench(
     Also under torchrun -m unlazy bench. A fix that is named is calibrated on the pictures.
     """
     from unlazy import distributed
+    from unlazy.settings import chosen_of
 
     if not benchmarks:
         raise Mistake("name a benchmark; `unlazy list benchmarks` has them")

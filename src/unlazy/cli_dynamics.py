@@ -14,7 +14,6 @@ from unlazy.bench_inputs import (
     Data,
     benchmark_data,
     check_options,
-    chosen_of,
     run_one,
 )
 from unlazy.earlier_records import identity_of, mark_measured, measured_before
@@ -38,6 +37,7 @@ def dynamics(
     from unlazy.catalog import load_backbone
     from unlazy.report.dynamics import kept_models, write_plot
     from unlazy.report.write import claim
+    from unlazy.settings import chosen_of
 
     if not benchmarks:
         raise Mistake("name a benchmark; `unlazy list benchmarks` has them")

@@ -13,7 +13,6 @@ from unlazy.bench_inputs import (
     KEPT,
     Data,
     benchmark_data,
-    chosen_of,
     folder_of,
     run_several,
 )
@@ -53,6 +52,7 @@ def probe(
     """
     from unlazy import distributed
     from unlazy.report.write import claim
+    from unlazy.settings import chosen_of
 
     if not probes:
         raise Mistake("name a probe; `unlazy list probes` has them")

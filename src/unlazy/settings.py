@@ -9,7 +9,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Union
 
-from unlazy.catalog import suggest
+from unlazy.catalog import make, suggest
 
 
 def override(recipe: Any, words: Sequence[str]) -> Any:
@@ -37,6 +37,22 @@ def override(recipe: Any, words: Sequence[str]) -> Any:
         except ValueError as error:
             raise ValueError(f"{key} takes {_say(kind)}, not {text!r}") from error
     return _replace(recipe, changes)
+
+
+def chosen_of(kind: str, names: Sequence[str], words: Sequence[str]) -> list[Any]:
+    """The benchmarks or probes of these names, set as the user wishes.
+
+    Raises:
+        ValueError: what a user's own file makes is none; as ``make`` and ``override_all``.
+    """
+    found = [make(kind, name) for name in names]
+    for name, each in zip(names, found, strict=True):
+        if not (dataclasses.is_dataclass(each) and hasattr(each, "needs")):
+            raise ValueError(
+                f"{name} makes {each!r}; it must make one of the {kind}, a dataclass with name,"
+                " version, needs, ..."
+            )
+    return override_all(found, words)
 
 
 def override_all(several: Sequence[Any], words: Sequence[str]) -> list[Any]:
