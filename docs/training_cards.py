@@ -152,15 +152,18 @@ def path(name: str, key: str, seed: int = 0) -> str:
 
 def every_norm(key: str) -> list[float]:
     """A number of the norms, in every run on this page."""
-    runs = [card for study in (*STUDIES, "tiny_imagenet") for card in read(study)]
-    return [card["values"]["norms"][key]["value"] for card in runs]
+    return [card["values"]["norms"][key]["value"] for card in _on_the_page()]
 
 
 def with_high_norms(least: float) -> list[str]:
     """Runs on this page in which more than this share of pictures has a patch of high norm."""
-    runs = [card for study in (*STUDIES, "tiny_imagenet") for card in read(study)]
-    shares = (card["values"]["norms"]["images_with_high_norm"]["value"] for card in runs)
-    return [card["name"] for card, share in zip(runs, shares, strict=True) if share > least]
+    shares = every_norm("images_with_high_norm")
+    cards = zip(_on_the_page(), shares, strict=True)
+    return [card["name"] for card, share in cards if share > least]
+
+
+def _on_the_page() -> list[Card]:
+    return [card for study in (*STUDIES, "tiny_imagenet") for card in read(study)]
 
 
 def missing() -> dict[str, str]:

@@ -214,13 +214,14 @@ def training_split(name: str, root: Path | None) -> tuple[Any, str]:
     from unlazy.catalog import call, find
 
     kind = name if ".py:" in name else name.partition(":")[0]
-    if "split" not in inspect.signature(find("data", kind)).parameters:
+    found = find("data", kind)
+    parameters = inspect.signature(found).parameters
+    if "split" not in parameters:
         return None, "it has no splits"
     try:
         if ".py:" in name:
-            own = find("data", name)
-            given = {"root": root} if "root" in inspect.signature(own).parameters else {}
-            return call(name, own, **given, split="train"), ""
+            given = {"root": root} if "root" in parameters else {}
+            return call(name, found, **given, split="train"), ""
         return named_data(training_name(name), root, boxes=False), ""
     except (FileNotFoundError, ValueError) as error:
         return None, str(error)

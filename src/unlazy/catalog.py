@@ -168,10 +168,9 @@ def find(kind: str, name: str) -> Any:
         return _from_file(name)
     known = table(kind)
     if name not in known:
-        if name.endswith(".py") and Path(name).is_file():
-            raise UnknownName(f"{name} is a file: write {name}:NAME, of what stands in it")
         if name.endswith(".py"):
-            raise UnknownName(f"there is no file {name}")
+            there = f"{name} is a file: write {name}:NAME, of what stands in it"
+            raise UnknownName(there if Path(name).is_file() else f"there is no file {name}")
         raise UnknownName(f"none of the {kind} is called {name!r}; {suggest(name, known)}")
     module, _, attribute = known[name].partition(":")
     return getattr(importlib.import_module(module), attribute)

@@ -307,8 +307,8 @@ def test_parts_of_a_file_that_have_no_place_are_refused(trunk, tmp_path):
 @pytest.mark.parametrize(
     ("init", "hint"),
     [
-        ("none.pth", "init=none.pth: there is no such file"),
-        ("mine.py", "mine.py is a Python file; write init=mine.py:FUNCTION"),
+        ("none.pth", "there is no file none.pth"),
+        ("none.py", "there is no file none.py"),
         ("file:none", "there is no folder none"),
         ("timm:vit_tiny_patch16_224", "give a local file of them, init=FILE"),
     ],

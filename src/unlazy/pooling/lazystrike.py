@@ -163,11 +163,10 @@ def lazy_strike(
         return patches.gather(1, scores.max(dim=1, keepdim=True).indices)[:, 0]
     chosen = _highest(scores, count)
     x = _widened(patches)
-    total = (x * chosen).sum(dim=1)
-    if not (_may_branch(x) and total.isfinite().all()):
+    if not (_may_branch(x) and x.detach().sum().isfinite()):
         most = torch.finfo(x.dtype).max  # 0 x inf of a value that is not chosen would be NaN
-        total = (x.clamp(-most, most) * chosen).sum(dim=1)
-    return (total / count).to(patches.dtype)
+        x = x.clamp(-most, most)
+    return ((x * chosen).sum(dim=1) / count).to(patches.dtype)
 
 
 def votes(patches: Float[Tensor, "B N D"], *, keep: int | float) -> Int[Tensor, "B N"]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unlazy.backbones.vit import ViT
 from unlazy.backbones.vit_files import own_layout
-from unlazy.catalog import CHECKPOINT_SUFFIXES, load_backbone
+from unlazy.catalog import load_backbone
 
 FRESH = ("head.", "pool.")
 """Parts that may start from scratch: what the classes or the pool need."""
@@ -31,7 +31,7 @@ def start_from(model: ViT, init: str) -> list[str]:
     Raises:
         ValueError: a part of the trunk has no weights there, or weights of another shape, or the
             weights have a part that the model has not; other registers.
-        FileNotFoundError: no such file.
+        UnknownName: there is no such file, run or model.
     """
     found = _weights(model, init)
     registers = len(found["reg_token"][0]) if "reg_token" in found else 0
@@ -70,14 +70,8 @@ def _weights(model: ViT, init: str) -> dict[str, Tensor]:
     from unlazy.backbones.weights import PretrainedUnavailable, read_checkpoint
 
     path = Path(init)
-    if path.suffix == ".py":
-        raise ValueError(
-            f"init={init} is a Python file; write init={init}:FUNCTION of a model in it"
-        )
-    if path.is_file():
+    if path.is_file() and path.suffix != ".py":
         return own_layout(model.config, read_checkpoint(path))
-    if path.suffix in CHECKPOINT_SUFFIXES:
-        raise FileNotFoundError(f"init={init}: there is no such file")
     try:
         source = load_backbone(init).model
     except PretrainedUnavailable as problem:
