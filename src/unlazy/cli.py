@@ -23,7 +23,7 @@ from unlazy.cli_fix import fix
 from unlazy.cli_probe import probe
 from unlazy.cli_reproduce import reproduce
 from unlazy.cli_train import train
-from unlazy.console import Stopped, complain, leave, plain_warnings, progress, stoppable
+from unlazy.console import Stopped, complain, leave, plain_warnings, progress, stoppable, tell_fix
 from unlazy.inputs import (
     Mistake,
     Options,
@@ -239,7 +239,8 @@ def _measure_and_write(
         beside = {labels[0]: records_of(read, backbones[0], models[0], weights, options)}
         if fix is not None:
             original = backbones[0].to(device_of(options.device))
-            backbones.append(fixed_of(fix, original, dataset, images, options, progress))
+            fixed = fixed_of(fix, original, dataset, images, options, progress)
+            backbones.append(tell_fix(fixed))
             labels.append(backbones[-1].facts.name)
         write_page(
             ((label, backbones.pop(0)) for label in labels),  # each is freed after its turn

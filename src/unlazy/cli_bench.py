@@ -20,7 +20,7 @@ from unlazy.bench_inputs import (
     refuse_others,
     run_one,
 )
-from unlazy.console import progress
+from unlazy.console import progress, tell_fix
 from unlazy.inputs import (
     Mistake,
     Options,
@@ -85,7 +85,7 @@ def evaluated_model(
     if fix is None:
         return backbone
     pictures = next(iter(data.opened.values()))
-    return fixed_of(fix, backbone, pictures, [data.name], options, progress)
+    return tell_fix(fixed_of(fix, backbone, pictures, [data.name], options, progress))
 
 
 def run_all(

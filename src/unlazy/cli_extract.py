@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from unlazy.arguments import FixName, Output
-from unlazy.console import progress
+from unlazy.console import progress, tell_fix
 from unlazy.inputs import (
     Mistake,
     Options,
@@ -73,7 +73,7 @@ def extract(
         if distributed.on_main():
             claim(output)
         if fix is not None:
-            backbone = fixed_of(fix, backbone, dataset, images, options, progress)
+            backbone = tell_fix(fixed_of(fix, backbone, dataset, images, options, progress))
         backbone.precision = None if precision == "float32" else getattr(torch, precision)
         with progress("extracting") as (bar, task):
             bar.update(task, total=len(distributed.shard(len(dataset))))

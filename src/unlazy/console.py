@@ -163,6 +163,17 @@ def tell(findings: Sequence[Any], page: Path) -> None:
     print(f"\npage: {page}")
 
 
+def tell_fix(fixed: Any) -> Any:
+    """What the calibration of a model's fix found; returns the model."""
+    from unlazy import distributed
+
+    if distributed.on_main():
+        print(f"\n{fixed.fix}")
+        for sentence in fixed.fix_settings.summary():
+            print(f"- {sentence}")
+    return fixed
+
+
 def plain_warnings() -> None:
     """Warnings in one line, without the place in the source code."""
     warnings.formatwarning = lambda message, *_, **__: f"unlazy: {message}\n"

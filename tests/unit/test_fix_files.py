@@ -107,13 +107,14 @@ def test_a_named_fix_is_calibrated_on_the_images_themselves(
     capsys, checkpoint, pictures, tmp_path, name
 ):
     out = tmp_path / "page"
-    code, _, err = run(
+    code, said, err = run(
         capsys,
         *("report", MODEL, pictures, "--fix", name, "-o", out),
         *common(checkpoint),
     )
     assert code == 0, err
     assert len(list(out.glob("record-*.json"))) == 2
+    assert ("Outliers have a norm above" in said) == (name != "position-mean")
 
 
 def test_tensors_come_back_as_they_were(capsys, checkpoint, pictures, tmp_path):

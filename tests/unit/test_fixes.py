@@ -60,6 +60,13 @@ def test_low_norms_in_the_minority_are_no_outliers():
     norms[:, 0, 0] = np.random.default_rng(1).normal(10, 0.5, 20)
     with pytest.raises(NothingToFix):
         outliers(seen_of(norms))
+    rng = np.random.default_rng(2)
+    norms = 10 + rng.gamma(1, 2.5, (20, 8, 8))  # skewed to the right, within three medians
+    norms[:, :1, :4] = rng.normal(5, 0.3, (20, 1, 4))
+    with pytest.raises(NothingToFix, match=r"bimodal, the largest 2"):
+        outliers(seen_of(norms))
+    norms[:10, 5, 5] = 60
+    assert outliers(seen_of(norms)).rule == "p98"
 
 
 def test_the_jump_is_a_ratio_not_a_difference():

@@ -14,6 +14,8 @@ from unlazy.ledger import Batch, Observation, Seen
 from unlazy.scores import cutoff
 from unlazy.tokens import Site, Trace, block, norm_of
 
+FAR = 3.0
+"""Medians: where the smaller of two modes is short, the others have a tail if it goes beyond."""
 Rule = Literal["boundary", "p98", "given"]
 
 
@@ -71,7 +73,7 @@ class Outliers:
         """Which patches count, and in how many images."""
         rules = {
             "boundary": "the boundary between two modes",
-            "p98": "the 98th percentile, since there is a tail but no second mode",
+            "p98": "the 98th percentile, since there is a tail but no second mode above",
             "given": "as given",
         }
         total = self.images + self.images_without
@@ -85,8 +87,10 @@ class Outliers:
 def outliers(seen: Seen, *, given: float | None = None) -> Outliers:
     """Choose the cut-off from what ``PatchNorms`` observed.
 
-    Two modes: the boundary between them. One mode with a long tail: the 98th percentile (which
-    labels 2 % of ANY model, so it is used only where there is a tail). Otherwise there are none.
+    Two modes: the boundary between them, where the upper is the smaller. One mode with a long
+    tail, or two of which the upper is the larger and reaches ``FAR`` medians: the 98th percentile
+    (which labels 2 % of ANY model, so it is used only where there is a tail). Otherwise there are
+    none.
 
     Source: *Do All Vision Transformers Need Registers?*, 3.2 (98th percentile); test-time
     registers as published set a number for each model by hand.
@@ -106,7 +110,7 @@ def outliers(seen: Seen, *, given: float | None = None) -> Outliers:
         limit, rule = given, "given"
     elif shape.boundary is not None and (norms > shape.boundary).mean() < 0.5:
         limit, rule = shape.boundary, "boundary"
-    elif shape.kind in ("skewed", "bimodal") and shape.skewness > 0:
+    elif shape.skewness > 0 and (shape.kind == "skewed" or (shape.kind == "bimodal" and far > FAR)):
         limit, rule = cutoff(norms, "p98"), "p98"
     else:
         raise NothingToFix(
